@@ -1,0 +1,54 @@
+"""The words everything else is said in: ids, ticks, dtypes, payload specs, classes, units."""
+
+from limen.types._classes import ClockDomainId, CriticalityClass, MemoryClass, QoSClass
+from limen.types._dtypes import DataType
+from limen.types._ids import (
+    INVALID_TOKEN,
+    DeadlineNs,
+    EdgeIndex,
+    MessageToken,
+    NodeIndex,
+    PortId,
+    PortIndex,
+    SequenceNumber,
+    Ticks,
+    TraceId,
+    make_trace_id,
+    split_trace_id,
+)
+from limen.types._specs import ObjectSpec, PayloadSpec, TensorSpec, describe_spec, spec_from_annotation
+from limen.types._units import (
+    format_bytes,
+    format_ns,
+    parse_duration_ns,
+    parse_size_bytes,
+)
+
+__all__ = [
+    "INVALID_TOKEN",
+    "ClockDomainId",
+    "CriticalityClass",
+    "DataType",
+    "DeadlineNs",
+    "EdgeIndex",
+    "MemoryClass",
+    "MessageToken",
+    "NodeIndex",
+    "ObjectSpec",
+    "PayloadSpec",
+    "PortId",
+    "PortIndex",
+    "QoSClass",
+    "SequenceNumber",
+    "TensorSpec",
+    "Ticks",
+    "TraceId",
+    "describe_spec",
+    "format_bytes",
+    "format_ns",
+    "make_trace_id",
+    "parse_duration_ns",
+    "parse_size_bytes",
+    "spec_from_annotation",
+    "split_trace_id",
+]

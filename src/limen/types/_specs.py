@@ -1,0 +1,139 @@
+"""What a port carries: tensors of a known shape, or Python objects by reference."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from limen.errors import ConfigurationError
+from limen.types._dtypes import DataType
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A dense array of one element type.
+
+    Args:
+        dtype: Element type, or its name (``"f32"``).
+        shape: Axis lengths; a name stands for an axis that another port decides.
+        labels: Names of the entries of the last axis, for example the classes of a model.
+    """
+
+    dtype: DataType
+    shape: tuple[int | str, ...]
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for axis in self.shape:
+            if isinstance(axis, bool) or (isinstance(axis, int) and axis < 1):
+                raise ConfigurationError(
+                    f"axis {axis!r} of shape {self.shape} is not a length",
+                    remedy="every axis is at least 1",
+                )
+        if self.labels and (not self.shape or self.shape[-1] != len(self.labels)):
+            raise ConfigurationError(
+                f"{len(self.labels)} labels do not fit the last axis of shape {self.shape}",
+                remedy="give one label an entry",
+            )
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether every axis has a known length."""
+        return all(isinstance(axis, int) for axis in self.shape)
+
+    @property
+    def fixed_shape(self) -> tuple[int, ...]:
+        """The shape as integers; only for a spec that ``is_fixed``."""
+        return tuple(int(axis) for axis in self.shape)
+
+    @property
+    def size_bytes(self) -> int:
+        """Payload bytes of one message; only for a spec that ``is_fixed``."""
+        size = self.dtype.size_bytes
+        for axis in self.fixed_shape:
+            size *= axis
+        return size
+
+    def bind(self, axes: Mapping[str, int]) -> TensorSpec:
+        """Return the spec with the named axes replaced by the lengths given."""
+        shape = tuple(axes.get(a, a) if isinstance(a, str) else a for a in self.shape)
+        return TensorSpec(self.dtype, shape, self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSpec:
+    """Any Python object of one type, held by reference.
+
+    Args:
+        type: The class that payloads are instances of; ``object`` takes everything.
+    """
+
+    type: type
+
+
+PayloadSpec = TensorSpec | ObjectSpec
+
+
+def describe_spec(spec: PayloadSpec) -> str:
+    """Print a spec as diagnostics do: ``f32[50,6]`` or the type's name."""
+    if isinstance(spec, TensorSpec):
+        return f"{spec.dtype.value}[{','.join(str(axis) for axis in spec.shape)}]"
+    return spec.type.__qualname__
+
+
+def spec_from_annotation(annotation: object) -> PayloadSpec:
+    """Read a port's spec from a type annotation.
+
+    Understood are jaxtyping arrays (recognised by their attributes, jaxtyping is not imported), a
+    ``TensorSpec`` given in ``typing.Annotated``, and plain classes.
+
+    Raises:
+        ConfigurationError: The annotation names no payload.
+    """
+    if typing.get_origin(annotation) is typing.Annotated:
+        for extra in typing.get_args(annotation)[1:]:
+            if isinstance(extra, (TensorSpec, ObjectSpec)):
+                return extra
+        return spec_from_annotation(typing.get_args(annotation)[0])
+    dtypes = getattr(annotation, "dtypes", None)
+    dim_text = getattr(annotation, "dim_str", None)
+    if dim_text is not None and dtypes is not None:
+        return _from_jaxtyping(annotation, dtypes, str(dim_text))
+    if annotation is np.ndarray or typing.get_origin(annotation) is np.ndarray:
+        raise ConfigurationError(
+            "an array annotation without a shape names no payload",
+            remedy='annotate as Float32[np.ndarray, "3 4"] (jaxtyping) or Annotated[np.ndarray, '
+            "TensorSpec(...)]",
+        )
+    origin = typing.get_origin(annotation)
+    found = origin if isinstance(origin, type) else annotation
+    if not isinstance(found, type):
+        raise ConfigurationError(
+            f"annotation {annotation!r} names no payload",
+            remedy="annotate with a class, a jaxtyping array or a TensorSpec",
+        )
+    return ObjectSpec(found)
+
+
+def _from_jaxtyping(annotation: object, dtypes: object, dims: str) -> TensorSpec:
+    names = list(dtypes) if isinstance(dtypes, (list, tuple)) else []
+    if len(names) != 1:
+        raise ConfigurationError(
+            f"annotation {annotation!r} leaves the element type open",
+            remedy="name one, as in Float32",
+        )
+    shape: list[int | str] = []
+    for word in dims.split():
+        if word.isdecimal():
+            shape.append(int(word))
+        elif word.isidentifier() and word != "_":
+            shape.append(word)
+        else:
+            raise ConfigurationError(
+                f"axis {word!r} in {dims!r} is not a length or a name",
+                remedy='write lengths or names only, as in "50 channels"',
+            )
+    return TensorSpec(DataType.from_name(str(names[0]).removesuffix("_")), tuple(shape))
