@@ -1,0 +1,109 @@
+"""One preallocated array of slots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limen.errors import Code, ConfigurationError, ManagerError
+from limen.memory.contract import MemoryManager
+from limen.message import MessageHeader
+from limen.types import MessageToken, TensorSpec, describe_spec
+
+_ALIGNMENT = 64
+
+
+class StaticMemoryManager(MemoryManager):
+    """Tensor slots side by side in one array: base 64-byte aligned, strides unpadded.
+
+    Payloads are handed out as prebuilt read-only views, valid during the call. Neighbouring slots
+    form one view, so that a batch of consecutive messages is not copied.
+
+    Args:
+        spec: The tensor that each slot holds; every axis known.
+        depth: Number of slots.
+    """
+
+    def __init__(self, spec: TensorSpec, depth: int) -> None:
+        super().__init__(depth)
+        if not spec.is_fixed:
+            raise ConfigurationError(
+                f"static memory for {describe_spec(spec)}", remedy="every axis needs a length"
+            )
+        self.spec = spec
+        self._array = _aligned(spec, depth)
+        read_only = self._array.view()
+        read_only.flags.writeable = False
+        self._read_only = read_only
+        # [i, ...] keeps a view for scalars too, where [i] would be a copied value.
+        self._views: list[NDArray[np.generic]] = [read_only[i, ...] for i in range(depth)]
+        self._slots: list[NDArray[np.generic]] = [self._array[i, ...] for i in range(depth)]
+
+    @property
+    def payload_bytes(self) -> int:
+        """Bytes of the slots."""
+        return int(self._array.nbytes)
+
+    def reserve(self, count: int) -> NDArray[np.generic] | None:
+        """Return the next ``count`` free slots as one writable array, for a node to write in place.
+
+        Returns None where those slots are not neighbours. Nothing is claimed: ``commit`` claims,
+        and until then only the caller may store here.
+        """
+        if count > self._available:
+            return None
+        first = self._free_ring[self._free_head]
+        for offset in range(1, count):
+            if self._free_ring[(self._free_head + offset) % self.capacity] != first + offset:
+                return None
+        return self._array[first : first + count]
+
+    def commit(self, header: MessageHeader) -> MessageToken:
+        """Claim the next reserved slot, whose payload has been written in place."""
+        token = self._claim()
+        self._headers[token] = header
+        self._stored += 1
+        return token
+
+    def neighbours(self, tokens: Sequence[MessageToken]) -> NDArray[np.generic] | None:
+        """Return the payloads of consecutive slots as one read-only array, else None."""
+        first = tokens[0]
+        for offset, token in enumerate(tokens):
+            if token != first + offset:
+                return None
+        return self._read_only[first : first + len(tokens)]
+
+    def gather(self, tokens: Sequence[MessageToken], out: NDArray[np.generic]) -> None:
+        """Copy the payloads of the slots into the front of ``out``, in order."""
+        for index, token in enumerate(tokens):
+            out[index] = self._views[token]
+
+    def _payload(self, token: MessageToken) -> object:
+        return self._views[token]
+
+    def _put(self, token: MessageToken, payload: object) -> None:
+        slot = self._slots[token]
+        if not isinstance(payload, np.ndarray):
+            payload = np.asarray(payload)
+        if payload.shape != slot.shape or not np.can_cast(payload.dtype, slot.dtype, "safe"):
+            raise ManagerError(
+                f"payload {payload.dtype.name}{list(payload.shape)} does not fit "
+                f"{describe_spec(self.spec)}",
+                code=Code.PAYLOAD_MISMATCH,
+                remedy="emit what the port declares",
+            )
+        slot[...] = payload
+        self._copies += 1
+
+    def _drop(self, token: MessageToken) -> None:
+        """Nothing to forget: the bytes are written over by the next message."""
+
+
+def _aligned(spec: TensorSpec, depth: int) -> NDArray[np.generic]:
+    dtype = spec.dtype.numpy_dtype()
+    size = spec.size_bytes * depth
+    raw = np.zeros(size + _ALIGNMENT, dtype=np.uint8)
+    offset = -raw.ctypes.data % _ALIGNMENT
+    return raw[offset : offset + size].view(dtype).reshape((depth, *spec.fixed_shape))

@@ -1,0 +1,57 @@
+"""The clock that a graph lives by."""
+
+from __future__ import annotations
+
+import abc
+
+from limen.errors import ConfigurationError
+from limen.types import ClockDomainId, Ticks
+
+NS_PER_SECOND = 1_000_000_000
+
+
+class PlatformClock(abc.ABC):
+    """Tells time in ticks and waits for instants; a runtime owns exactly one.
+
+    The runtime samples the clock once on wake-up and once after each call into a node; nodes see
+    those samples, never the clock's own running time.
+
+    - CLOCK-1: ``now_ticks`` never decreases.
+    - CLOCK-2: ``ticks_to_nanos(nanos_to_ticks(ns)) <= ns``, and differs by less than one tick.
+    - CLOCK-3: ``wait_until(t)`` returns at or after ``t``, or early after ``wake`` from any thread.
+    - CLOCK-4: ``charge`` advances simulated time by exactly the ticks given, real time not at all.
+
+    Args:
+        tick_rate_hz: Ticks per second.
+        domain: Identity of the epoch: instants of two domains must not be compared.
+    """
+
+    def __init__(self, tick_rate_hz: int = NS_PER_SECOND, domain: int = 0) -> None:
+        if tick_rate_hz < 1:
+            raise ConfigurationError(
+                f"tick_rate_hz is {tick_rate_hz}", remedy="a clock ticks at least once a second"
+            )
+        self.tick_rate_hz = tick_rate_hz
+        self.domain = ClockDomainId(domain)
+
+    @abc.abstractmethod
+    def now_ticks(self) -> Ticks:
+        """Return the present instant in ticks since the epoch."""
+
+    @abc.abstractmethod
+    def wait_until(self, tick: Ticks) -> None:
+        """Block until the instant, or until ``wake``; the clock may return early, never late by choice."""
+
+    def wake(self) -> None:  # noqa: B027 - clocks that never block have nobody to wake
+        """End a ``wait_until`` in progress, or the next one; callable from any thread or handler."""
+
+    def charge(self, ticks: int) -> None:  # noqa: B027 - real time charges itself
+        """Account a node's declared ``sim_cost``; only simulated clocks move."""
+
+    def ticks_to_nanos(self, ticks: int) -> int:
+        """Convert a tick count to nanoseconds, rounding down."""
+        return ticks * NS_PER_SECOND // self.tick_rate_hz
+
+    def nanos_to_ticks(self, nanos: int) -> Ticks:
+        """Convert nanoseconds to ticks, rounding down."""
+        return Ticks(nanos * self.tick_rate_hz // NS_PER_SECOND)
