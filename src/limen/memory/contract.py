@@ -193,9 +193,7 @@ class MemoryManager(abc.ABC):
 
     def _claim(self) -> MessageToken:
         if self._available == 0:
-            raise ManagerError(
-                f"all {self.capacity} slots are in use", code=Code.NO_FREE_SLOTS
-            )
+            raise ManagerError(f"all {self.capacity} slots are in use", code=Code.NO_FREE_SLOTS)
         slot = self._free_ring[self._free_head]
         self._free_head = (self._free_head + 1) % self.capacity
         self._available -= 1

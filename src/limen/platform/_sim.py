@@ -15,9 +15,7 @@ class SimClock(PlatformClock):
         domain: Identity of the epoch.
     """
 
-    def __init__(
-        self, tick_rate_hz: int = NS_PER_SECOND, start: int = 0, domain: int = 0
-    ) -> None:
+    def __init__(self, tick_rate_hz: int = NS_PER_SECOND, start: int = 0, domain: int = 0) -> None:
         super().__init__(tick_rate_hz, domain)
         self._now = start
 

@@ -65,7 +65,9 @@ class QueueCaps:
                 remedy="a queue needs at least 1 B",
             )
         if self.soft_bytes is not None and self.max_bytes is None:
-            raise ConfigurationError("soft_bytes without max_bytes", remedy="give max_bytes as well")
+            raise ConfigurationError(
+                "soft_bytes without max_bytes", remedy="give max_bytes as well"
+            )
         if self.max_bytes is not None:
             _check_soft("soft_bytes", self.soft_bytes, "max_bytes", self.byte_limit)
 
@@ -150,8 +152,6 @@ class EdgePolicy:
         return cls(QueueCaps(max_items), AdmissionPolicy.BLOCK)
 
     @classmethod
-    def deadline_and_qos_aware(
-        cls, max_items: int, soft_items: int | None = None
-    ) -> EdgePolicy:
+    def deadline_and_qos_aware(cls, max_items: int, soft_items: int | None = None) -> EdgePolicy:
         """Prefer what can still be on time and what matters more."""
         return cls(QueueCaps(max_items, soft_items), AdmissionPolicy.DEADLINE_AND_QOS_AWARE)

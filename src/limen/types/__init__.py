@@ -16,7 +16,13 @@ from limen.types._ids import (
     make_trace_id,
     split_trace_id,
 )
-from limen.types._specs import ObjectSpec, PayloadSpec, TensorSpec, describe_spec, spec_from_annotation
+from limen.types._specs import (
+    ObjectSpec,
+    PayloadSpec,
+    TensorSpec,
+    describe_spec,
+    spec_from_annotation,
+)
 from limen.types._units import (
     format_bytes,
     format_ns,

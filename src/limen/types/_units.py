@@ -83,7 +83,11 @@ def format_ns(ns: int) -> str:
     """Print a duration with three significant digits and the unit that suits it."""
     for unit, factor in (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1_000)):
         if abs(ns) >= factor:
-            return f"{ns / factor:.3g} {unit}" if abs(ns) < 1000 * factor else f"{ns / factor:.0f} {unit}"
+            return (
+                f"{ns / factor:.3g} {unit}"
+                if abs(ns) < 1000 * factor
+                else f"{ns / factor:.0f} {unit}"
+            )
     return f"{ns} ns"
 
 

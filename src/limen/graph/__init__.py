@@ -1,0 +1,19 @@
+"""Graphs: the builder, the frozen spec, the file format, and what makes one valid."""
+
+from limen.graph._builder import Graph
+from limen.graph._load import load_graph
+from limen.graph._problems import Problem
+from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
+from limen.graph._verify import VerifiedGraph, verify
+
+__all__ = [
+    "EdgeSpec",
+    "Endpoint",
+    "Graph",
+    "GraphSpec",
+    "NodeSpec",
+    "Problem",
+    "VerifiedGraph",
+    "load_graph",
+    "verify",
+]

@@ -1,0 +1,90 @@
+"""Build a graph in Python."""
+
+from __future__ import annotations
+
+from limen.errors import ConfigurationError
+from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
+from limen.node import Node, Sink, SinkNode, Source, SourceNode
+from limen.policy import EdgePolicy, NodePolicy
+
+
+class Graph:
+    """Collects nodes and edges; nothing is checked before ``verify`` or ``run``.
+
+    Args:
+        name: What reports call it.
+        scheduler: ``"round_robin"``, or ``"edf"`` for earliest deadline first.
+    """
+
+    def __init__(self, name: str, *, scheduler: str = "round_robin") -> None:
+        self.name = name
+        self.scheduler = scheduler
+        self._nodes: list[NodeSpec] = []
+        self._edges: list[EdgeSpec] = []
+
+    def add(
+        self, name: str, component: Node | Source | Sink, policy: NodePolicy | None = None
+    ) -> Graph:
+        """Add a node, a source or a sink under a name.
+
+        Args:
+            name: ``[a-z][a-z0-9_]*``, unique in the graph.
+            component: What does the work.
+            policy: Batching, deadline and the rest; the default waits for nothing.
+
+        Raises:
+            ConfigurationError: ``component`` is none of these.
+        """
+        match component:
+            case Node():
+                node = component
+            case Source():
+                node = SourceNode(component)
+            case Sink():
+                node = SinkNode(component)
+            case _:
+                raise ConfigurationError(
+                    f"node {name!r} is a {type(component).__qualname__}",
+                    remedy="give a Node, Source or Sink; make a function a node with @limen.node",
+                )
+        self._nodes.append(NodeSpec(name, node, NodePolicy() if policy is None else policy))
+        return self
+
+    def connect(self, producer: str, consumer: str, policy: EdgePolicy | None = None) -> Graph:
+        """Connect an output to an input.
+
+        Args:
+            producer: ``"node.port"``, or ``"node"`` where it has one output.
+            consumer: ``"node.port"``, or ``"node"`` where it has one input.
+            policy: Capacity and admission; 64 items and BLOCK if not given.
+        """
+        edge_policy = EdgePolicy() if policy is None else policy
+        self._edges.append(
+            EdgeSpec(Endpoint.parse(producer), Endpoint.parse(consumer), edge_policy)
+        )
+        return self
+
+    def chain(self, *nodes: str, policy: EdgePolicy | None = None) -> Graph:
+        """Connect nodes one after the other, all edges with the same policy."""
+        if len(nodes) < 2:
+            raise ConfigurationError(
+                f"a chain of {len(nodes)} nodes", remedy="name at least two nodes"
+            )
+        for producer, consumer in zip(nodes, nodes[1:], strict=False):
+            self.connect(producer, consumer, policy)
+        return self
+
+    def node(self, name: str) -> Node:
+        """Return a node by name.
+
+        Raises:
+            ConfigurationError: No node has that name.
+        """
+        for spec in self._nodes:
+            if spec.name == name:
+                return spec.node
+        raise ConfigurationError(f"no node {name!r} in graph {self.name!r}")
+
+    def spec(self) -> GraphSpec:
+        """Return the graph as a frozen value."""
+        return GraphSpec(self.name, tuple(self._nodes), tuple(self._edges), self.scheduler)

@@ -1,0 +1,177 @@
+"""Read a graph from a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from limen.errors import Code, GraphError, LimenError
+from limen.graph._builder import Graph
+from limen.graph._components import make_component
+from limen.graph._policies import edge_policy, node_policy
+from limen.graph._problems import Problem, nearest, refuse
+from limen.graph._verify import SCHEDULERS
+
+FORMAT_VERSION = 1
+_TOP_KEYS = ("edges", "limen", "name", "nodes", "runtime")
+_EDGE_KEYS = ("chain", "from", "policy", "to")
+
+
+@dataclass(slots=True)
+class LoadedGraph:
+    """A graph read from a file, with what was wrong in it.
+
+    Attributes:
+        graph: What could be made.
+        problems: What could not, each with its key.
+        broken: Names of nodes that could not be made.
+    """
+
+    graph: Graph
+    problems: list[Problem] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+
+
+def load_graph(path: Path, *, allow_import: bool = False) -> LoadedGraph:
+    """Read a graph file; relative paths in it start at its folder.
+
+    Args:
+        path: The TOML file.
+        allow_import: Whether a node's type may name a module (``"package.module:attribute"``).
+            Without it a file cannot make anything be imported that is not installed as a component.
+
+    Raises:
+        GraphError: The file cannot be read, is no TOML, or is of an unknown format version.
+    """
+    document = _read(path)
+    version = document.get("limen")
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        problem = Problem(
+            Code.UNKNOWN_FORMAT_VERSION,
+            "limen",
+            "the key is missing" if version is None else f"unknown format version {version!r}",
+            f"this version of Limen reads limen = {FORMAT_VERSION}",
+        )
+        raise refuse(path.name, [problem])
+    loader = _Loader(document, path, allow_import)
+    loader.run()
+    return loader.loaded
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        problem = Problem(
+            Code.UNREADABLE_FILE,
+            str(path),
+            f"cannot be read: {error.strerror or error}",
+            "give the path of a graph file",
+        )
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problem = Problem(Code.UNREADABLE_FILE, str(path), f"is no TOML: {error}")
+    raise refuse(path.name, [problem])
+
+
+class _Loader:
+    def __init__(self, document: dict[str, object], path: Path, allow_import: bool) -> None:
+        self.document = document
+        self.folder = path.parent
+        self.allow_import = allow_import
+        name = document.get("name", path.stem)
+        self.loaded = LoadedGraph(Graph(name if isinstance(name, str) else path.stem))
+
+    def run(self) -> None:
+        if not isinstance(self.document.get("name", ""), str):
+            self._report(Code.INVALID_VALUE, "name", "is no text", 'write name = "…"')
+        self._keys("", self.document, _TOP_KEYS)
+        self._runtime()
+        nodes = self._table("nodes")
+        for name, table in nodes.items():
+            self._node(name, table)
+        self._edges()
+
+    def _report(self, code: Code, place: str, message: str, remedy: str = "") -> None:
+        self.loaded.problems.append(Problem(code, place, message, remedy))
+
+    def _keys(self, place: str, table: dict[str, object], known: tuple[str, ...]) -> None:
+        for key in table:
+            if key not in known:
+                where = f"{place}.{key}" if place else key
+                self._report(Code.UNKNOWN_KEY, where, f"unknown key {key!r}", nearest(key, known))
+
+    def _table(self, key: str) -> dict[str, object]:
+        value = self.document.get(key, {})
+        if isinstance(value, dict):
+            return value
+        self._report(Code.INVALID_VALUE, key, "is no table", f"write [{key}]")
+        return {}
+
+    def _runtime(self) -> None:
+        table = self._table("runtime")
+        self._keys("runtime", table, ("scheduler",))
+        scheduler = table.get("scheduler", "round_robin")
+        if isinstance(scheduler, str) and scheduler in SCHEDULERS:
+            self.loaded.graph.scheduler = scheduler
+        else:
+            self._report(
+                Code.INVALID_VALUE,
+                "runtime.scheduler",
+                f"unknown scheduler {scheduler!r}",
+                nearest(str(scheduler), SCHEDULERS),
+            )
+
+    def _node(self, name: str, table: object) -> None:
+        place = f"nodes.{name}"
+        if not isinstance(table, dict):
+            self._report(Code.INVALID_VALUE, place, "is no table", f"write [{place}]")
+            self.loaded.broken.add(name)
+            return
+        component, problems = make_component(place, table, self.folder, self.allow_import)
+        policy, policy_problems = node_policy(f"{place}.policy", table.get("policy", {}))
+        self.loaded.problems += problems + policy_problems
+        if component is None:
+            self.loaded.broken.add(name)
+            return
+        try:
+            self.loaded.graph.add(name, component, policy)
+        except LimenError as error:
+            self.loaded.problems.append(Problem.from_error(place, error))
+            self.loaded.broken.add(name)
+
+    def _edges(self) -> None:
+        edges = self.document.get("edges", [])
+        if not isinstance(edges, list):
+            self._report(Code.INVALID_VALUE, "edges", "is no list", "write [[edges]]")
+            return
+        for number, table in enumerate(edges):
+            self._edge(f"edges[{number}]", table)
+
+    def _edge(self, place: str, table: object) -> None:
+        if not isinstance(table, dict):
+            self._report(Code.INVALID_VALUE, place, "is no table", "write [[edges]]")
+            return
+        self._keys(place, table, _EDGE_KEYS)
+        policy, problems = edge_policy(f"{place}.policy", table.get("policy", {}))
+        self.loaded.problems += problems
+        names = table["chain"] if "chain" in table else [table.get("from"), table.get("to")]
+        both = "chain" in table and ("from" in table or "to" in table)
+        if (
+            both
+            or not isinstance(names, list)
+            or len(names) < 2
+            or not all(isinstance(name, str) for name in names)
+        ):
+            self._report(
+                Code.INVALID_VALUE,
+                place,
+                "does not say what it connects",
+                'write from = "a", to = "b", or chain = ["a", "b", "c"]',
+            )
+            return
+        try:
+            self.loaded.graph.chain(*names, policy=policy)
+        except GraphError as error:
+            self.loaded.problems.append(Problem.from_error(place, error))

@@ -1,0 +1,63 @@
+"""The frozen description of a graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from limen.node import Node
+from limen.policy import EdgePolicy, NodePolicy
+
+
+class Endpoint(NamedTuple):
+    """A node's port as a user names it; the port is None where the node has only one."""
+
+    node: str
+    port: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> Endpoint:
+        """Read ``"node"`` or ``"node.port"``."""
+        node, dot, port = text.partition(".")
+        return cls(node, port if dot else None)
+
+    def __str__(self) -> str:
+        return self.node if self.port is None else f"{self.node}.{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """A named node with its policy."""
+
+    name: str
+    node: Node
+    policy: NodePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSpec:
+    """A connection with its policy."""
+
+    producer: Endpoint
+    consumer: Endpoint
+    policy: EdgePolicy
+
+    def __str__(self) -> str:
+        return f"{self.producer} -> {self.consumer}"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """A graph as a value: what the builder and the file loader both give.
+
+    Attributes:
+        name: What reports call it.
+        nodes: In the order they were added; their indices.
+        edges: In the order they were connected; their indices.
+        scheduler: Name of the dequeue policy.
+    """
+
+    name: str
+    nodes: tuple[NodeSpec, ...]
+    edges: tuple[EdgeSpec, ...]
+    scheduler: str = "round_robin"

@@ -1,0 +1,113 @@
+"""A model as a node."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limen.compute import ComputeBackend, ComputeModel, ModelArtifact
+from limen.errors import Code, ConfigurationError, InferenceError
+from limen.message import BatchView
+from limen.node._process import match_spec
+from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult
+from limen.types import PayloadSpec
+
+
+class InferenceModel(Node):
+    """Runs a model on batches of up to min(policy, backend, ``max_batch``) messages.
+
+    Each message of a batch gives one result with that message's own header. Ports and their types
+    come from the model file, which is read when the graph is checked.
+
+    Args:
+        backend: The engine.
+        artifact: The model.
+        max_batch: Most items in one call.
+    """
+
+    kind = NodeKind.MODEL
+
+    def __init__(
+        self, backend: ComputeBackend, artifact: ModelArtifact, max_batch: int | None = None
+    ) -> None:
+        if max_batch is not None and max_batch < 1:
+            raise ConfigurationError(f"max_batch is {max_batch}", remedy="give at least 1")
+        self.backend = backend
+        self.artifact = artifact
+        self._limit = max_batch
+        self._loaded: ComputeModel | None = None
+
+    def prepare(self) -> None:
+        """Load the model and read its ports."""
+        if self._loaded is not None:
+            return
+        model = self.backend.load_model(self.artifact)
+        metadata = model.metadata
+        if len(metadata.inputs) != 1 or len(metadata.outputs) != 1:
+            raise InferenceError(
+                f"model {self.artifact.label!r} has {len(metadata.inputs)} inputs and "
+                f"{len(metadata.outputs)} outputs",
+                code=Code.MODEL_PORT_MISMATCH,
+                remedy="use a model with one input and one output",
+            )
+        limits = (self._limit, self.backend.capabilities().max_batch, metadata.max_batch)
+        self.max_batch = min((n for n in limits if n is not None), default=None)
+        self._loaded = model
+
+    @property
+    def model(self) -> ComputeModel:
+        """The loaded model.
+
+        Raises:
+            InferenceError: ``prepare`` has not been called.
+        """
+        if self._loaded is None:
+            raise InferenceError(
+                f"model {self.artifact.label!r} is not loaded", code=Code.RESOURCE_UNAVAILABLE
+            )
+        return self._loaded
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The model's input."""
+        return tuple(_port_name(name) for name, _ in self.model.metadata.inputs)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The model's output."""
+        return tuple(_port_name(name) for name, _ in self.model.metadata.outputs)
+
+    @property
+    def artifact_sha256(self) -> str:
+        """Digest of the model file."""
+        return self.artifact.sha256
+
+    def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
+        """Check what arrives against the model's input."""
+        wanted = self.model.metadata.inputs[0][1]
+        arriving = inputs.get(self.input_names[0], wanted)
+        match_spec(self.input_names[0], wanted, arriving)
+        return NodePorts(
+            (Port(self.input_names[0], arriving),),
+            (Port(self.output_names[0], self.model.metadata.outputs[0][1]),),
+        )
+
+    def step(self, ctx: StepContext) -> StepResult:
+        """Run the model once on the batch that is ready."""
+        return ctx.pop_batch_and_process(self.input_names[0], self._infer)
+
+    def reset(self) -> None:
+        """Let the model forget."""
+        self.model.reset()
+
+    def _infer(self, batch: BatchView, out: NDArray[np.generic]) -> None:
+        self.model.infer_batch(batch.payloads, out)
+
+
+def _port_name(name: str) -> str:
+    """Turn a tensor name of a model file into a port name: ``[a-z][a-z0-9_]*``."""
+    cleaned = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_")
+    return cleaned if cleaned[:1].isalpha() else f"port_{cleaned}"

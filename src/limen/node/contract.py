@@ -1,0 +1,201 @@
+"""The contract of a node, and of the context a runtime steps it in."""
+
+from __future__ import annotations
+
+import abc
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limen.edge import EdgeOccupancy
+from limen.message import BatchView, Message, MessageHeader
+from limen.platform import PlatformClock
+from limen.types import PayloadSpec, SequenceNumber, Ticks
+
+
+class NodeKind(enum.Enum):
+    """What a node is to its graph."""
+
+    SOURCE = "source"
+    PROCESS = "process"
+    MODEL = "model"
+    SINK = "sink"
+
+
+class StepResult(enum.Enum):
+    """What became of a step."""
+
+    MADE_PROGRESS = "made_progress"
+    NO_INPUT = "no_input"
+    BACKPRESSURED = "backpressured"
+    TERMINAL = "terminal"
+
+
+class PushOutcome(enum.Enum):
+    """What became of an output: ENQUEUED covers what waits, staged, for room on a BLOCK edge."""
+
+    ENQUEUED = "enqueued"
+    DROPPED_NEWEST = "dropped_newest"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A named, typed input or output."""
+
+    name: str
+    spec: PayloadSpec
+
+
+@dataclass(frozen=True, slots=True)
+class NodePorts:
+    """All ports of a node, in declared order."""
+
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()
+
+
+class StepContext(Protocol):
+    """What a node can do while it is stepped; the runtime implements it.
+
+    The context takes the input, calls the node's function, samples the clock, pushes what it
+    returned and accounts for all of it. A function that raises loses its input as dropped{error}.
+    """
+
+    @property
+    def clock(self) -> PlatformClock:
+        """The clock, for conversions; its running time is the runtime's business."""
+
+    @property
+    def now_ticks(self) -> Ticks:
+        """The instant that decisions use now."""
+
+    @property
+    def now_nanos(self) -> int:
+        """The same in nanoseconds."""
+
+    def in_occupancy(self, port: str) -> EdgeOccupancy:
+        """Return how full an input's edge is."""
+
+    def out_occupancy(self, port: str) -> EdgeOccupancy:
+        """Return how full an output's edge is."""
+
+    def in_peek_header(self, port: str) -> MessageHeader | None:
+        """Return the header of the message that would be taken next, None if none waits."""
+
+    def out_slot(self, port: str) -> NDArray[np.generic] | None:
+        """Return the slot that the next output will lie in, to write in place; None on the heap.
+
+        The slot is the output only once it has been returned as the payload.
+        """
+
+    def pop_and_process(self, port: str, process: Callable[[Message], object]) -> StepResult:
+        """Take the batch prefix of an input and hand the messages over one by one.
+
+        ``process`` returns a ``ProcessResult``; the header of each output is its input's own.
+        """
+
+    def pop_batch_and_process(
+        self, port: str, process: Callable[[BatchView, NDArray[np.generic]], None]
+    ) -> StepResult:
+        """Take the batch prefix of an input and hand it over in one call.
+
+        ``process`` writes one output an item into the array it is given, of shape (items, …): the
+        output slots themselves where they are neighbours.
+        """
+
+    def produce(self, port: str, try_produce: Callable[[Ticks], object]) -> StepResult:
+        """Call a source once and push what it made; see ``Source.try_produce``."""
+
+    def push_output(self, port: str, message: Message) -> PushOutcome:
+        """Offer a message to the edge of an output."""
+
+
+class Node(abc.ABC):
+    """A stage of a graph.
+
+    The builder calls ``prepare`` and ``resolve`` before the graph starts; then the runtime calls
+    ``initialize`` and ``start`` once, ``step`` whenever the node is ready, ``stop`` at the end.
+    Authors normally write a ``@node`` function, a ``ProcessNode``, a ``Source`` or a ``Sink``.
+
+    - NODE-1: ``prepare`` finds everything that can be wrong before start, and raises LimenError.
+    - NODE-2: ``resolve`` is pure: equal inputs give equal ports.
+    - NODE-3: ``step`` takes and emits through its context only, and never blocks.
+    - NODE-4: ``initialize`` may allocate; ``step`` keeps nothing it allocates.
+    - NODE-5: ``reset`` after ``stop`` makes the node ready for ``initialize`` again.
+
+    Attributes:
+        kind: What it is to its graph.
+        max_emit: Most messages one call emits on a port.
+        max_batch: Most messages one step takes; None where the policy alone decides.
+    """
+
+    kind: NodeKind = NodeKind.PROCESS
+    max_emit: int = 1
+    max_batch: int | None = None
+
+    def prepare(self) -> None:  # noqa: B027 - most nodes need nothing from outside
+        """Read what the node needs from outside, to fail before the graph starts; idempotent.
+
+        Raises:
+            LimenError: Something is missing or does not fit.
+        """
+
+    @property
+    @abc.abstractmethod
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs; valid after ``prepare``."""
+
+    @property
+    @abc.abstractmethod
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs; valid after ``prepare``."""
+
+    @abc.abstractmethod
+    def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
+        """Return the typed ports, given what arrives on the inputs.
+
+        Raises:
+            LimenError: What arrives does not fit; the message names the port.
+        """
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes the node preallocates for itself; valid after ``initialize``'s ports are known."""
+        return 0
+
+    @property
+    def artifact_sha256(self) -> str | None:
+        """Digest of the file the node runs, for the report; None where there is none."""
+        return None
+
+    def initialize(self, clock: PlatformClock, ports: NodePorts) -> None:  # noqa: B027
+        """Allocate; called once before ``start``."""
+
+    def start(self, now: Ticks) -> None:  # noqa: B027 - nothing to do for most
+        """Begin; called once, at the graph's first instant."""
+
+    @abc.abstractmethod
+    def step(self, ctx: StepContext) -> StepResult:
+        """Do one unit of work."""
+
+    def stop(self) -> None:  # noqa: B027 - nothing to release for most
+        """Release what ``initialize`` and ``start`` took; called once, also after a failure."""
+
+    def reset(self) -> None:  # noqa: B027 - stateless nodes have nothing to forget
+        """Forget all state of the run."""
+
+    def next_due(self) -> Ticks | None:
+        """Return the next instant at which a timed source has something; None for all others."""
+        return None
+
+    def resumed(self, now: Ticks) -> None:  # noqa: B027 - only sources are held back
+        """Told before the first step after full BLOCK outputs held the node back."""
+
+    def locate(self, sequence: SequenceNumber) -> str | None:
+        """Say where a message of this source came from ("walk.csv row 7"); None if unknown."""
+        return None
