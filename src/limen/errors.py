@@ -4,13 +4,13 @@ LimenError
 ├── ConfigurationError (ValueError)
 ├── QueueError
 ├── ManagerError
-├── NodeError
-├── InferenceError
-├── GraphError
-├── SchedulerError
-├── SensorError
-├── OutputError
-└── LifecycleError
+├── NodeError (RuntimeError)
+├── InferenceError (RuntimeError)
+├── GraphError (ValueError)
+├── SchedulerError (RuntimeError)
+├── SensorError (OSError)
+├── OutputError (OSError)
+└── LifecycleError (RuntimeError)
 
 Each family carries a ``code`` from its own enum: stable, append-only, meant for machines. Codes are
 banded by family (1xx queue, 2xx manager, …) so that a number alone names its family. Errors serve

@@ -1,6 +1,7 @@
 """What infers: backends, the models they load, and the artifacts those come from."""
 
 from limen.compute._artifact import ModelArtifact
+from limen.compute._backends import find_backend
 from limen.compute.contract import (
     BackendCapabilities,
     ComputeBackend,
@@ -14,4 +15,5 @@ __all__ = [
     "ComputeModel",
     "ModelArtifact",
     "ModelMetadata",
+    "find_backend",
 ]

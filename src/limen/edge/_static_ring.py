@@ -5,8 +5,8 @@ from __future__ import annotations
 from limen.edge.contract import Edge, EdgeConsumer, EdgeOccupancy, EdgeProducer, PushResult
 from limen.errors import Code, LifecycleError, QueueError
 from limen.message import MessageHeader
-from limen.policy import BatchingTicks, EdgePolicy, Item, QueueCaps
 from limen.platform import PlatformClock
+from limen.policy import BatchingTicks, EdgePolicy, Item, QueueCaps
 from limen.types import INVALID_TOKEN, MessageToken, Ticks
 
 
@@ -41,6 +41,11 @@ class StaticRing(Edge):
     def closed(self) -> bool:
         """Whether nothing waits and nothing more comes."""
         return self._no_more and self._count == 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes; items may still wait."""
+        return self._no_more
 
     def occupancy(self, policy: EdgePolicy) -> EdgeOccupancy:
         """Return how full the ring is, judged by a policy."""

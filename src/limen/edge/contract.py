@@ -76,6 +76,10 @@ class EdgeConsumer(Protocol):
         """Return the length of the longest prefix within both limits of the batching."""
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing more comes; items may still wait."""
+
+    @property
     def closed(self) -> bool:
         """Whether nothing waits and nothing more comes."""
 
@@ -92,7 +96,8 @@ class Edge(abc.ABC):
     - EDGE-5: ``closed`` shows only after the last item has been taken.
     - EDGE-6: A push after ``close`` raises WRONG_STATE.
     - EDGE-7: Each item's push instant is kept until it leaves.
-    - EDGE-8: ``try_pop``, ``try_peek_at`` and ``evict_oldest`` on an empty edge return INVALID_TOKEN.
+    - EDGE-8: Where nothing waits, ``try_pop``, ``try_peek_at`` and ``evict_oldest`` return
+      INVALID_TOKEN.
 
     Args:
         caps: Limits that hold.

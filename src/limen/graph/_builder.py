@@ -35,20 +35,23 @@ class Graph:
         Raises:
             ConfigurationError: ``component`` is none of these.
         """
-        match component:
-            case Node():
-                node = component
-            case Source():
-                node = SourceNode(component)
-            case Sink():
-                node = SinkNode(component)
-            case _:
-                raise ConfigurationError(
-                    f"node {name!r} is a {type(component).__qualname__}",
-                    remedy="give a Node, Source or Sink; make a function a node with @limen.node",
-                )
+        node = _as_node(name, component)
         self._nodes.append(NodeSpec(name, node, NodePolicy() if policy is None else policy))
         return self
+
+    def replace(self, name: str, component: Node | Source | Sink) -> Graph:
+        """Put another component in a node's place; policy and edges stay.
+
+        Serves to run a graph on recorded instead of live data, or into another sink.
+
+        Raises:
+            ConfigurationError: No node has that name.
+        """
+        for index, spec in enumerate(self._nodes):
+            if spec.name == name:
+                self._nodes[index] = NodeSpec(name, _as_node(name, component), spec.policy)
+                return self
+        raise ConfigurationError(f"no node {name!r} in graph {self.name!r}")
 
     def connect(self, producer: str, consumer: str, policy: EdgePolicy | None = None) -> Graph:
         """Connect an output to an input.
@@ -88,3 +91,18 @@ class Graph:
     def spec(self) -> GraphSpec:
         """Return the graph as a frozen value."""
         return GraphSpec(self.name, tuple(self._nodes), tuple(self._edges), self.scheduler)
+
+
+def _as_node(name: str, component: Node | Source | Sink) -> Node:
+    match component:
+        case Node():
+            return component
+        case Source():
+            return SourceNode(component)
+        case Sink():
+            return SinkNode(component)
+        case _:
+            raise ConfigurationError(
+                f"node {name!r} is a {type(component).__qualname__}",
+                remedy="give a Node, Source or Sink; make a function a node with @limen.node",
+            )

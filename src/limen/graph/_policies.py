@@ -40,7 +40,9 @@ def edge_policy(place: str, table: object) -> tuple[EdgePolicy, list[Problem]]:
                 )
         return QueueCaps(**{"max_items": 64, **given})  # type: ignore[arg-type] # checked within
 
-    return EdgePolicy(reader.build(caps, QueueCaps(64)), admission), reader.problems
+    return EdgePolicy(
+        reader.build(caps, QueueCaps(64)), admission or AdmissionPolicy.BLOCK
+    ), reader.problems
 
 
 def node_policy(place: str, table: object) -> tuple[NodePolicy, list[Problem]]:

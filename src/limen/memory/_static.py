@@ -33,9 +33,9 @@ class StaticMemoryManager(MemoryManager):
                 f"static memory for {describe_spec(spec)}", remedy="every axis needs a length"
             )
         self.spec = spec
+        self.slot_bytes = spec.size_bytes
         self._array = _aligned(spec, depth)
-        read_only = self._array.view()
-        read_only.flags.writeable = False
+        read_only = _read_only(self._array)
         self._read_only = read_only
         # [i, ...] keeps a view for scalars too, where [i] would be a copied value.
         self._views: list[NDArray[np.generic]] = [read_only[i, ...] for i in range(depth)]
@@ -60,24 +60,37 @@ class StaticMemoryManager(MemoryManager):
                 return None
         return self._array[first : first + count]
 
+    def next_slot(self) -> NDArray[np.generic]:
+        """Return the writable view of the slot that is claimed next."""
+        return self._slots[self._free_ring[self._free_head]]
+
     def commit(self, header: MessageHeader) -> MessageToken:
         """Claim the next reserved slot, whose payload has been written in place."""
         token = self._claim()
-        self._headers[token] = header
-        self._stored += 1
+        self._keep(token, header)
         return token
 
     def neighbours(self, tokens: Sequence[MessageToken]) -> NDArray[np.generic] | None:
-        """Return the payloads of consecutive slots as one read-only array, else None."""
+        """Return the payloads of consecutive slots as one read-only array, else None.
+
+        Raises:
+            ManagerError: A token is not live here.
+        """
         first = tokens[0]
         for offset, token in enumerate(tokens):
+            self.peek_header(token)
             if token != first + offset:
                 return None
         return self._read_only[first : first + len(tokens)]
 
     def gather(self, tokens: Sequence[MessageToken], out: NDArray[np.generic]) -> None:
-        """Copy the payloads of the slots into the front of ``out``, in order."""
+        """Copy the payloads of the slots into the front of ``out``, in order.
+
+        Raises:
+            ManagerError: A token is not live here.
+        """
         for index, token in enumerate(tokens):
+            self.peek_header(token)
             out[index] = self._views[token]
 
     def _payload(self, token: MessageToken) -> object:
@@ -86,7 +99,7 @@ class StaticMemoryManager(MemoryManager):
     def _put(self, token: MessageToken, payload: object) -> None:
         slot = self._slots[token]
         if not isinstance(payload, np.ndarray):
-            payload = np.asarray(payload)
+            payload = _as_array(payload)
         if payload.shape != slot.shape or not np.can_cast(payload.dtype, slot.dtype, "safe"):
             raise ManagerError(
                 f"payload {payload.dtype.name}{list(payload.shape)} does not fit "
@@ -99,6 +112,23 @@ class StaticMemoryManager(MemoryManager):
 
     def _drop(self, token: MessageToken) -> None:
         """Nothing to forget: the bytes are written over by the next message."""
+
+
+def _as_array(payload: object) -> NDArray[np.generic]:
+    try:
+        return np.asarray(payload)
+    except ValueError as error:
+        raise ManagerError(
+            f"payload of type {type(payload).__qualname__} is not an array: {error}",
+            code=Code.PAYLOAD_MISMATCH,
+            remedy="emit what the port declares",
+        ) from error
+
+
+def _read_only(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return the same bytes as an array that nobody can make writable again."""
+    frozen = memoryview(array.reshape(-1).view(np.uint8).data).toreadonly()
+    return np.frombuffer(frozen, dtype=np.uint8).view(array.dtype).reshape(array.shape)
 
 
 def _aligned(spec: TensorSpec, depth: int) -> NDArray[np.generic]:

@@ -140,11 +140,10 @@ class MemoryManager(abc.ABC):
         token = self._claim()
         try:
             self._put(token, message.payload)
-        except ManagerError:
+        except BaseException:
             self._unclaim()
             raise
-        self._headers[token] = message.header
-        self._stored += 1
+        self._keep(token, message.header)
         return token
 
     def free(self, token: MessageToken) -> None:
@@ -197,8 +196,12 @@ class MemoryManager(abc.ABC):
         slot = self._free_ring[self._free_head]
         self._free_head = (self._free_head + 1) % self.capacity
         self._available -= 1
-        self._peak_used = max(self._peak_used, self.capacity - self._available)
         return MessageToken(slot)
+
+    def _keep(self, token: MessageToken, header: MessageHeader) -> None:
+        self._headers[token] = header
+        self._stored += 1
+        self._peak_used = max(self._peak_used, self.capacity - self._available)
 
     def _unclaim(self) -> None:
         self._free_head = (self._free_head - 1) % self.capacity

@@ -75,3 +75,7 @@ class MessageHeader(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         if payload_size_bytes == self.payload_size_bytes:
             return self
         return msgspec.structs.replace(self, payload_size_bytes=payload_size_bytes)
+
+    def with_origin(self, origin_tick: Ticks) -> MessageHeader:
+        """Return this header for a payload that older messages went into as well."""
+        return msgspec.structs.replace(self, origin_tick=origin_tick)

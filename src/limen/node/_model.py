@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,19 +25,19 @@ class InferenceModel(Node):
 
     Args:
         backend: The engine.
-        artifact: The model.
+        artifact: The model, or the path of its file, which is read when the graph is checked.
         max_batch: Most items in one call.
     """
 
     kind = NodeKind.MODEL
 
     def __init__(
-        self, backend: ComputeBackend, artifact: ModelArtifact, max_batch: int | None = None
+        self, backend: ComputeBackend, artifact: ModelArtifact | Path, max_batch: int | None = None
     ) -> None:
         if max_batch is not None and max_batch < 1:
             raise ConfigurationError(f"max_batch is {max_batch}", remedy="give at least 1")
         self.backend = backend
-        self.artifact = artifact
+        self._artifact = artifact
         self._limit = max_batch
         self._loaded: ComputeModel | None = None
 
@@ -44,11 +45,14 @@ class InferenceModel(Node):
         """Load the model and read its ports."""
         if self._loaded is not None:
             return
-        model = self.backend.load_model(self.artifact)
+        if isinstance(self._artifact, Path):
+            self._artifact = ModelArtifact.from_path(self._artifact)
+        label = self._artifact.label
+        model = self.backend.load_model(self._artifact)
         metadata = model.metadata
         if len(metadata.inputs) != 1 or len(metadata.outputs) != 1:
             raise InferenceError(
-                f"model {self.artifact.label!r} has {len(metadata.inputs)} inputs and "
+                f"model {label!r} has {len(metadata.inputs)} inputs and "
                 f"{len(metadata.outputs)} outputs",
                 code=Code.MODEL_PORT_MISMATCH,
                 remedy="use a model with one input and one output",
@@ -66,7 +70,9 @@ class InferenceModel(Node):
         """
         if self._loaded is None:
             raise InferenceError(
-                f"model {self.artifact.label!r} is not loaded", code=Code.RESOURCE_UNAVAILABLE
+                "the model is not loaded",
+                code=Code.RESOURCE_UNAVAILABLE,
+                remedy="check the graph first",
             )
         return self._loaded
 
@@ -81,9 +87,9 @@ class InferenceModel(Node):
         return tuple(_port_name(name) for name, _ in self.model.metadata.outputs)
 
     @property
-    def artifact_sha256(self) -> str:
-        """Digest of the model file."""
-        return self.artifact.sha256
+    def artifact_sha256(self) -> str | None:
+        """Digest of the model file; None before it has been read."""
+        return self._artifact.sha256 if isinstance(self._artifact, ModelArtifact) else None
 
     def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
         """Check what arrives against the model's input."""

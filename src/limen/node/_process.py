@@ -12,13 +12,27 @@ from limen.errors import Code, ConfigurationError, GraphError
 from limen.message import Message
 from limen.node.contract import Node, NodePorts, Port, StepContext, StepResult
 from limen.platform import PlatformClock
-from limen.types import ObjectSpec, PayloadSpec, TensorSpec, describe_spec, spec_from_annotation
+from limen.types import (
+    ObjectSpec,
+    PayloadSpec,
+    TensorSpec,
+    Ticks,
+    describe_spec,
+    spec_from_annotation,
+)
 
 
 class Output(msgspec.Struct, frozen=True):
-    """The input became this payload."""
+    """The input became this payload.
+
+    Attributes:
+        payload: What goes out; a slot that ``StepContext.out_slot`` gave is not copied.
+        origin_tick: Oldest creation among all that went into it, where a node keeps state across
+            steps; the input's own if not given.
+    """
 
     payload: object
+    origin_tick: Ticks | None = None
 
 
 class Consumed(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
@@ -15,7 +16,10 @@ class MonotonicClock(PlatformClock):
     def __init__(self, domain: int = 0) -> None:
         super().__init__(domain=domain)
         self._epoch_ns = time.monotonic_ns()
-        self._woken = threading.Event()
+        # A lock as a binary semaphore: unlike Event.set, release never waits, so that a signal
+        # handler may wake the very thread it interrupts.
+        self._woken = threading.Lock()
+        self._woken.acquire()
 
     def now_ticks(self) -> Ticks:
         """Return nanoseconds since the clock was made."""
@@ -24,10 +28,10 @@ class MonotonicClock(PlatformClock):
     def wait_until(self, tick: Ticks) -> None:
         """Sleep until the instant; a signal handler or another thread may ``wake`` the sleeper."""
         remaining_ns = tick - self.now_ticks()
-        if remaining_ns > 0:
-            self._woken.wait(remaining_ns / 1e9)
-        self._woken.clear()
+        timeout_s = min(max(remaining_ns, 0) / 1e9, threading.TIMEOUT_MAX)
+        self._woken.acquire(timeout=timeout_s)
 
     def wake(self) -> None:
         """End the sleep in progress, or make the next one return at once."""
-        self._woken.set()
+        with contextlib.suppress(RuntimeError):  # woken already
+            self._woken.release()

@@ -12,6 +12,8 @@ class NoopClock(PlatformClock):
     A graph that waits for an instant (a timed source, Δt) cannot run on it; the runtime says so.
     """
 
+    stands_still = True
+
     def now_ticks(self) -> Ticks:
         """Return 0."""
         return Ticks(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from limen.errors import ConfigurationError
 from limen.platform.contract import NS_PER_SECOND, PlatformClock
 from limen.types import Ticks
 
@@ -28,5 +29,11 @@ class SimClock(PlatformClock):
         self._now = max(self._now, tick)
 
     def charge(self, ticks: int) -> None:
-        """Move forward by the declared cost of a call."""
+        """Move forward by the declared cost of a call.
+
+        Raises:
+            ConfigurationError: The cost is negative.
+        """
+        if ticks < 0:
+            raise ConfigurationError(f"a call cost {ticks} ticks", remedy="time only moves forward")
         self._now += ticks

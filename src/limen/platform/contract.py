@@ -17,14 +17,20 @@ class PlatformClock(abc.ABC):
     those samples, never the clock's own running time.
 
     - CLOCK-1: ``now_ticks`` never decreases.
-    - CLOCK-2: ``ticks_to_nanos(nanos_to_ticks(ns)) <= ns``, and differs by less than one tick.
+    - CLOCK-2: ``ticks_to_nanos(nanos_to_ticks(ns)) <= ns``, and differs by less than one tick,
+      rounded up to whole nanoseconds.
     - CLOCK-3: ``wait_until(t)`` returns at or after ``t``, or early after ``wake`` from any thread.
     - CLOCK-4: ``charge`` advances simulated time by exactly the ticks given, real time not at all.
 
     Args:
         tick_rate_hz: Ticks per second.
         domain: Identity of the epoch: instants of two domains must not be compared.
+
+    Attributes:
+        stands_still: Whether waiting for an instant is in vain.
     """
+
+    stands_still: bool = False
 
     def __init__(self, tick_rate_hz: int = NS_PER_SECOND, domain: int = 0) -> None:
         if tick_rate_hz < 1:
@@ -40,10 +46,10 @@ class PlatformClock(abc.ABC):
 
     @abc.abstractmethod
     def wait_until(self, tick: Ticks) -> None:
-        """Block until the instant, or until ``wake``; the clock may return early, never late by choice."""
+        """Block until the instant, or until ``wake``; may return early, never late by choice."""
 
     def wake(self) -> None:  # noqa: B027 - clocks that never block have nobody to wake
-        """End a ``wait_until`` in progress, or the next one; callable from any thread or handler."""
+        """End the ``wait_until`` in progress, or the next; from any thread or signal handler."""
 
     def charge(self, ticks: int) -> None:  # noqa: B027 - real time charges itself
         """Account a node's declared ``sim_cost``; only simulated clocks move."""

@@ -44,9 +44,12 @@ class Batching:
             raise ConfigurationError(
                 f"a batch of {self.max_items!r}", remedy="a batch holds at least 1 item"
             )
-        if self.delta_t_ns is not None and self.delta_t_ns < 1:
+        delta: object = self.delta_t_ns
+        if delta is None:
+            return
+        if not isinstance(delta, int) or isinstance(delta, bool) or delta < 1:
             raise ConfigurationError(
-                f"delta_t of {self.delta_t_ns} ns", remedy="give a positive duration"
+                f"delta_t of {delta!r} ns", remedy="give a positive duration in whole ns"
             )
 
     @classmethod

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass, field
 
 from limen.errors import Code, ConfigurationError
+from limen.policy._checks import require_type
 from limen.types import parse_size_bytes
 
 
@@ -43,7 +44,7 @@ class QueueCaps:
     soft_bytes: int | str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.max_items, int) or isinstance(self.max_items, bool):
+        if not _is_whole(self.max_items):
             raise ConfigurationError(
                 f"max_items is {self.max_items!r}", remedy="give a whole number of items"
             )
@@ -58,6 +59,11 @@ class QueueCaps:
             value = getattr(self, name)
             if isinstance(value, str):
                 object.__setattr__(self, name, parse_size_bytes(value, what=name))
+        if self.max_bytes is not None and not _is_whole(self.max_bytes):
+            raise ConfigurationError(
+                f"max_bytes is {self.max_bytes!r}",
+                remedy='give a whole number of bytes, or text as in "64KiB"',
+            )
         if self.max_bytes is not None and self.byte_limit < 1:
             raise ConfigurationError(
                 f"capacity max_bytes is {self.max_bytes}",
@@ -110,17 +116,21 @@ class QueueCaps:
         return not isinstance(self.max_bytes, int) or item_bytes <= self.max_bytes
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _check_soft(soft_name: str, soft: object, hard_name: str, hard: int) -> None:
     if soft is None:
         return
     value = parse_size_bytes(soft, what=soft_name) if isinstance(soft, str) else soft
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int) or not _is_whole(value):
         raise ConfigurationError(f"{soft_name} is {soft!r}", remedy="give a whole number")
     if not 1 <= value <= hard:
         raise ConfigurationError(
             f"{soft_name} {value} is not within 1 … {hard_name} {hard}",
             code=Code.INVALID_CAPACITY,
-            remedy=f"a soft mark lies at or below its hard cap: lower it to {hard} or raise {hard_name}",
+            remedy=f"a soft mark lies within its cap: lower it to {hard} or raise {hard_name}",
         )
 
 
@@ -135,6 +145,12 @@ class EdgePolicy:
 
     caps: QueueCaps = field(default_factory=lambda: QueueCaps(64))
     admission: AdmissionPolicy = AdmissionPolicy.BLOCK
+
+    def __post_init__(self) -> None:
+        require_type("caps", self.caps, QueueCaps, "use QueueCaps(max_items)")
+        require_type(
+            "admission", self.admission, AdmissionPolicy, "use AdmissionPolicy.BLOCK or a sibling"
+        )
 
     @classmethod
     def drop_oldest(cls, max_items: int) -> EdgePolicy:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from limen.errors import ConfigurationError
 from limen.policy._batching import Batching
+from limen.policy._checks import require_type
 from limen.types import CriticalityClass, parse_duration_ns
 
 
@@ -67,13 +67,20 @@ class NodePolicy:
     def __post_init__(self) -> None:
         if isinstance(self.deadline, str):
             object.__setattr__(self, "deadline", Deadline(self.deadline))
-        if not isinstance(self.deadline, Deadline):
-            raise ConfigurationError(
-                f"deadline is {self.deadline!r}", remedy='write it as in "250ms"'
-            )
-        if not isinstance(self.batching, Batching):
-            raise ConfigurationError(
-                f"batching is {self.batching!r}", remedy="use Batching.fixed(n) and its siblings"
+        require_type("deadline", self.deadline, Deadline, 'write it as in "250ms"')
+        require_type("batching", self.batching, Batching, "use Batching.fixed(n) and its siblings")
+        require_type(
+            "criticality",
+            self.criticality,
+            CriticalityClass,
+            "use CriticalityClass.OPERATIONAL or a sibling",
+        )
+        if self.error_action is not None:
+            require_type(
+                "error_action",
+                self.error_action,
+                ErrorAction,
+                "use ErrorAction.CONTINUE or its sibling",
             )
         parse_duration_ns(self.sim_cost, what="sim_cost")
 

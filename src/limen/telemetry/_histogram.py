@@ -66,7 +66,7 @@ class Histogram:
         """Return a value that at least ``fraction`` of the records do not exceed."""
         if self.count == 0:
             return 0
-        wanted = max(1, -(-int(fraction * 1_000_000) * self.count // 1_000_000))
+        wanted = max(1, -(-round(fraction * 1_000_000) * self.count // 1_000_000))
         seen = 0
         for index, count in enumerate(self._counts):
             seen += count

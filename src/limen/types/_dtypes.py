@@ -54,7 +54,8 @@ class DataType(enum.Enum):
                 raise ConfigurationError(
                     "dtype bf16 needs the package ml_dtypes", remedy="pip install ml_dtypes"
                 ) from error
-            return np.dtype(ml_dtypes.bfloat16)
+            bf16: np.dtype[np.generic] = np.dtype(ml_dtypes.bfloat16)
+            return bf16
         return np.dtype(_NUMPY[self])
 
     @classmethod

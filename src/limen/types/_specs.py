@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ class TensorSpec:
     """A dense array of one element type.
 
     Args:
-        dtype: Element type, or its name (``"f32"``).
+        dtype: Element type.
         shape: Axis lengths; a name stands for an axis that another port decides.
         labels: Names of the entries of the last axis, for example the classes of a model.
     """
@@ -27,11 +28,19 @@ class TensorSpec:
     labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not _is_a(self.dtype, DataType):
+            raise ConfigurationError(
+                f"dtype is {self.dtype!r}", remedy='use DataType.F32 or DataType.from_name("f32")'
+            )
+        if not _is_a(self.shape, tuple):
+            raise ConfigurationError(
+                f"shape is {self.shape!r}", remedy="give a tuple of lengths and names"
+            )
         for axis in self.shape:
-            if isinstance(axis, bool) or (isinstance(axis, int) and axis < 1):
+            if not _is_axis(axis):
                 raise ConfigurationError(
-                    f"axis {axis!r} of shape {self.shape} is not a length",
-                    remedy="every axis is at least 1",
+                    f"axis {axis!r} of shape {self.shape} is not a length or a name",
+                    remedy="every axis is at least 1, or an identifier",
                 )
         if self.labels and (not self.shape or self.shape[-1] != len(self.labels)):
             raise ConfigurationError(
@@ -77,6 +86,16 @@ class ObjectSpec:
 PayloadSpec = TensorSpec | ObjectSpec
 
 
+def _is_a(value: object, kind: type) -> bool:
+    return isinstance(value, kind)
+
+
+def _is_axis(axis: object) -> bool:
+    if isinstance(axis, str):
+        return axis.isidentifier()
+    return isinstance(axis, int) and not isinstance(axis, bool) and axis >= 1
+
+
 def describe_spec(spec: PayloadSpec) -> str:
     """Print a spec as diagnostics do: ``f32[50,6]`` or the type's name."""
     if isinstance(spec, TensorSpec):
@@ -110,7 +129,7 @@ def spec_from_annotation(annotation: object) -> PayloadSpec:
         )
     origin = typing.get_origin(annotation)
     found = origin if isinstance(origin, type) else annotation
-    if not isinstance(found, type):
+    if not isinstance(found, type) or found is types.UnionType:
         raise ConfigurationError(
             f"annotation {annotation!r} names no payload",
             remedy="annotate with a class, a jaxtyping array or a TensorSpec",
@@ -120,7 +139,8 @@ def spec_from_annotation(annotation: object) -> PayloadSpec:
 
 def _from_jaxtyping(annotation: object, dtypes: object, dims: str) -> TensorSpec:
     names = list(dtypes) if isinstance(dtypes, (list, tuple)) else []
-    if len(names) != 1:
+    found = {str(name).removesuffix("_") for name in names}
+    if len(found) != 1:
         raise ConfigurationError(
             f"annotation {annotation!r} leaves the element type open",
             remedy="name one, as in Float32",
@@ -136,4 +156,4 @@ def _from_jaxtyping(annotation: object, dtypes: object, dims: str) -> TensorSpec
                 f"axis {word!r} in {dims!r} is not a length or a name",
                 remedy='write lengths or names only, as in "50 channels"',
             )
-    return TensorSpec(DataType.from_name(str(names[0]).removesuffix("_")), tuple(shape))
+    return TensorSpec(DataType.from_name(found.pop()), tuple(shape))

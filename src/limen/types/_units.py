@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
 from limen.errors import ConfigurationError
 
-_NUMBER: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-zµμ]*)\s*")
+_NUMBER: Final = re.compile(r"\s*([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*([A-Za-zµμ]*)\s*")
 _DURATION_NS: Final = {
     "ns": 1,
     "us": 1_000,
@@ -70,8 +70,8 @@ def _parse(text: object, units: dict[str, int], what: str, example: str, known: 
     if unit not in units:
         shown = f"unknown unit {unit!r}" if unit else "no unit"
         raise ConfigurationError(f"{what} {text!r} has {shown}", remedy=f"use one of {known}")
-    value = Decimal(number) * units[unit]
-    if value != int(value):
+    value = Fraction(number) * units[unit]
+    if value.denominator != 1:
         raise ConfigurationError(
             f"{what} {text!r} is finer than one {min(units, key=lambda u: units[u])}",
             remedy="round it",
@@ -81,14 +81,13 @@ def _parse(text: object, units: dict[str, int], what: str, example: str, known: 
 
 def format_ns(ns: int) -> str:
     """Print a duration with three significant digits and the unit that suits it."""
-    for unit, factor in (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1_000)):
-        if abs(ns) >= factor:
-            return (
-                f"{ns / factor:.3g} {unit}"
-                if abs(ns) < 1000 * factor
-                else f"{ns / factor:.0f} {unit}"
-            )
-    return f"{ns} ns"
+    if abs(ns) < 1_000:
+        return f"{ns} ns"
+    for unit, factor in (("µs", 1_000), ("ms", 1_000_000)):
+        if abs(ns) < 999.5 * factor:
+            return f"{ns / factor:.3g} {unit}"
+    seconds = ns / 1_000_000_000
+    return f"{seconds:.3g} s" if abs(seconds) < 999.5 else f"{seconds:.0f} s"
 
 
 def format_bytes(size: int) -> str:

@@ -1,0 +1,54 @@
+"""Limen: edge inference as a typed graph whose queues, batches and deadlines are enforced.
+
+This module is the prelude for applications; implementers find contracts in the layers themselves.
+"""
+
+from limen import io, nodes
+from limen.app import Model, Report, check, load, run
+from limen.errors import LimenError
+from limen.graph import Graph
+from limen.node import ProcessNode, Sink, Source, node
+from limen.platform import MonotonicClock, NoopClock, SimClock
+from limen.policy import (
+    AdmissionPolicy,
+    Batching,
+    Deadline,
+    EdgePolicy,
+    ErrorAction,
+    NodePolicy,
+    QueueCaps,
+)
+from limen.types import CriticalityClass, DataType, ObjectSpec, QoSClass, TensorSpec
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AdmissionPolicy",
+    "Batching",
+    "CriticalityClass",
+    "DataType",
+    "Deadline",
+    "EdgePolicy",
+    "ErrorAction",
+    "Graph",
+    "LimenError",
+    "Model",
+    "MonotonicClock",
+    "NodePolicy",
+    "NoopClock",
+    "ObjectSpec",
+    "ProcessNode",
+    "QoSClass",
+    "QueueCaps",
+    "Report",
+    "SimClock",
+    "Sink",
+    "Source",
+    "TensorSpec",
+    "check",
+    "io",
+    "load",
+    "node",
+    "nodes",
+    "run",
+]

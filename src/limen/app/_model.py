@@ -1,0 +1,28 @@
+"""A model by its file's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from limen.compute import find_backend
+from limen.node import InferenceModel
+
+
+class Model(InferenceModel):
+    """A model node from a file; the file is read when the graph is checked.
+
+    Args:
+        path: The model file; in a graph file, relative to that file.
+        backend: Name of the inference engine.
+        max_batch: Most items in one call; the policy's batch and the model's own limit hold too.
+        threads: Threads that the engine may use for one call.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        backend: str = "onnxruntime",
+        max_batch: int | None = None,
+        threads: int = 1,
+    ) -> None:
+        super().__init__(find_backend(backend, threads=threads), Path(path), max_batch)

@@ -1,0 +1,79 @@
+"""Check and run graphs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from limen.app._report import Report
+from limen.errors import ConfigurationError
+from limen.graph import Graph, load_graph, verify
+from limen.node import SourceNode
+from limen.platform import MonotonicClock, PlatformClock
+from limen.runtime import SingleThreadRuntime
+from limen.scheduling import Plan, lower
+
+
+def load(path: str | Path, *, allow_import: bool = False) -> Graph:
+    """Read a graph file and check it.
+
+    Args:
+        path: The TOML file.
+        allow_import: Whether node types may name modules; graph files are code.
+
+    Raises:
+        GraphError: ``problems`` lists all that is wrong with it.
+    """
+    loaded = load_graph(Path(path), allow_import=allow_import)
+    verify(loaded.graph.spec(), found=tuple(loaded.problems), broken=frozenset(loaded.broken))
+    return loaded.graph
+
+
+def check(graph: Graph, clock: PlatformClock | None = None) -> Plan:
+    """Verify a graph and lower it to a Plan, without starting anything.
+
+    Raises:
+        GraphError: ``problems`` lists all that is wrong with it.
+    """
+    return lower(verify(graph.spec()), MonotonicClock() if clock is None else clock)
+
+
+def make_runtime(graph: Graph, clock: PlatformClock | None = None) -> SingleThreadRuntime:
+    """Verify a graph and return a runtime for one run of it; nothing has started yet.
+
+    Raises:
+        GraphError: ``problems`` lists all that is wrong with it.
+    """
+    used = MonotonicClock() if clock is None else clock
+    return SingleThreadRuntime(check(graph, used), used)
+
+
+def run(graph: Graph, *, clock: PlatformClock | None = None) -> Report:
+    """Verify a graph, run it until all its sources have ended, and return the accounting.
+
+    Args:
+        graph: What to run.
+        clock: ``SimClock()`` to simulate; real time if not given.
+
+    Raises:
+        GraphError: The graph is not valid; nothing has started.
+        LimenError: A node could not start.
+    """
+    return Report(make_runtime(graph, clock).run())
+
+
+def set_speed(graph: Graph, speed: float | None) -> None:
+    """Set the replay speed of every source that replays a recording.
+
+    Args:
+        graph: The graph.
+        speed: Multiple of the recorded rate; None for as fast as it goes.
+
+    Raises:
+        ConfigurationError: No source of the graph is a replay.
+    """
+    sources = [spec.node for spec in graph.spec().nodes if isinstance(spec.node, SourceNode)]
+    if not any([node.source.set_speed(speed) for node in sources]):
+        raise ConfigurationError(
+            f"no source of graph {graph.name!r} replays a recording",
+            remedy="leave the speed out",
+        )

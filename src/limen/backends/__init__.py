@@ -1,0 +1,1 @@
+"""Inference engines, one module each; importing this package imports none of them."""

@@ -1,0 +1,179 @@
+"""The Plan: everything an executor needs to know, decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from limen.errors import Code, GraphError
+from limen.node import Node, NodeKind, NodePorts
+from limen.policy import BatchingTicks, EdgePolicy, ErrorAction
+from limen.types import (
+    CriticalityClass,
+    EdgeIndex,
+    NodeIndex,
+    PayloadSpec,
+    PortId,
+    TensorSpec,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InputPlan:
+    """An input port and the edge that ends there."""
+
+    name: str
+    spec: PayloadSpec
+    edge: EdgeIndex
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPlan:
+    """An output port, the edges that begin there, and its manager's slots.
+
+    Attributes:
+        name: The port.
+        spec: What a slot holds.
+        edges: In connect order.
+        depth: Slots: Σ over edges (max_items + hold) + staging + 1.
+    """
+
+    name: str
+    spec: PayloadSpec
+    edges: tuple[EdgeIndex, ...]
+    depth: int
+
+    @property
+    def memory_bytes(self) -> int:
+        """Payload bytes of all slots; 0 for objects held by reference."""
+        return self.depth * self.spec.size_bytes if isinstance(self.spec, TensorSpec) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class EdgePlan:
+    """An edge.
+
+    Attributes:
+        index: Its number, in connect order.
+        name: ``producer.port -> consumer.port``.
+        producer: Output port.
+        consumer: Input port.
+        policy: Caps and admission.
+        default_ns: The consumer's default deadline.
+        slack_ns: The consumer's slack.
+    """
+
+    index: EdgeIndex
+    name: str
+    producer: PortId
+    consumer: PortId
+    policy: EdgePolicy
+    default_ns: int | None
+    slack_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """A node with its policies in ticks.
+
+    Attributes:
+        index: Its number, in the order of ``add``.
+        name: The user's name for it.
+        node: The implementation.
+        kind: What it is to the graph.
+        ports: Typed ports.
+        inputs: In declared order.
+        outputs: In declared order.
+        batching: How the input is grouped.
+        default_ns: Default deadline.
+        slack_ns: Slack.
+        sim_cost_ticks: What one call costs a simulated clock.
+        criticality: Its class.
+        on_error: What a failed call does.
+        memory_bytes: What the node and its batches preallocate.
+    """
+
+    index: NodeIndex
+    name: str
+    node: Node
+    kind: NodeKind
+    ports: NodePorts
+    inputs: tuple[InputPlan, ...]
+    outputs: tuple[OutputPlan, ...]
+    batching: BatchingTicks
+    default_ns: int | None
+    slack_ns: int
+    sim_cost_ticks: int
+    criticality: CriticalityClass
+    on_error: ErrorAction
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A verified graph, lowered: the only thing runtimes and code generation receive.
+
+    Attributes:
+        name: The graph's name.
+        nodes: By index.
+        edges: By index.
+        scheduler: Name of the dequeue policy.
+        tick_rate_hz: Rate of the clock that times were converted for.
+        warnings: What is legal and probably not meant.
+    """
+
+    name: str
+    nodes: tuple[NodePlan, ...]
+    edges: tuple[EdgePlan, ...]
+    scheduler: str
+    tick_rate_hz: int
+    warnings: tuple[str, ...]
+
+    @property
+    def memory_bound_bytes(self) -> int:
+        """Payload bytes that the graph preallocates and never exceeds."""
+        slots = sum(port.memory_bytes for node in self.nodes for port in node.outputs)
+        return slots + sum(node.memory_bytes for node in self.nodes)
+
+    @property
+    def profile(self) -> str:
+        """The least the graph needs: ``static``, or ``heap`` where a port carries objects."""
+        specs = [port.spec for node in self.nodes for port in node.outputs]
+        return "static" if all(isinstance(spec, TensorSpec) for spec in specs) else "heap"
+
+
+def staging(node: Node, batch: int) -> int:
+    """Return the most messages that one step emits on a port, which is what may be staged."""
+    return batch * node.max_emit
+
+
+def slot_depth(edges: list[tuple[int, int]], staged: int) -> int:
+    """Return the depth rule of SPEC 3: Σ (max_items + hold) + staging + 1."""
+    return sum(items + hold for items, hold in edges) + staged + 1
+
+
+def verify_plan(plan: Plan) -> None:
+    """Check what every Plan must satisfy; a failure is a defect of whoever lowered it.
+
+    Raises:
+        GraphError: INVALID_INDEX, naming the place.
+    """
+    for position, node in enumerate(plan.nodes):
+        _require(node.index == position, node.name, "node index")
+        for port in node.inputs:
+            edge = plan.edges[port.edge]
+            _require(edge.consumer.node == position, edge.name, "consumer")
+        for number, output in enumerate(node.outputs):
+            caps = [plan.edges[e].policy.caps for e in output.edges]
+            hold = [plan.nodes[plan.edges[e].consumer.node].batching for e in output.edges]
+            sizes = [(c.max_items, h.max_items) for c, h in zip(caps, hold, strict=True)]
+            wanted = slot_depth(sizes, staging(node.node, node.batching.max_items))
+            _require(output.depth == wanted, f"{node.name}.{output.name}", "depth")
+            for e in output.edges:
+                _require(plan.edges[e].producer == (position, number), output.name, "producer")
+    for position, edge in enumerate(plan.edges):
+        _require(edge.index == position, edge.name, "edge index")
+
+
+def _require(holds: bool, place: str, what: str) -> None:
+    if not holds:
+        raise GraphError(f"plan: {what} of {place} is inconsistent", code=Code.INVALID_INDEX)

@@ -1,0 +1,207 @@
+"""Policies are immutable, and every misuse says what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
+
+import pytest
+
+from limen.errors import Code, ConfigurationError
+from limen.platform import SimClock
+from limen.policy import (
+    AdmissionPolicy,
+    Batching,
+    BatchingTicks,
+    Deadline,
+    EdgePolicy,
+    ErrorAction,
+    NodePolicy,
+    QueueCaps,
+    Watermark,
+)
+from limen.types import CriticalityClass
+
+_CAPS: Any = QueueCaps
+_EDGE: Any = EdgePolicy
+_BATCHING: Any = Batching
+_DEADLINE: Any = Deadline
+_NODE: Any = NodePolicy
+
+_MISUSES: dict[str, tuple[Callable[[], object], str, str]] = {
+    "no items": (lambda: _CAPS(0), "max_items is 0", "at least 1"),
+    "negative items": (lambda: _CAPS(-3), "max_items is -3", "at least 1"),
+    "items as text": (lambda: _CAPS("64"), "max_items is '64'", "whole number"),
+    "half an item": (lambda: _CAPS(1.5), "max_items is 1.5", "whole number"),
+    "items as a truth value": (lambda: _CAPS(True), "max_items is True", "whole number"),
+    "soft above hard": (lambda: _CAPS(4, 5), "soft_items 5", "lower it to 4"),
+    "soft of zero": (lambda: _CAPS(4, 0), "soft_items 0", "lower it to 4"),
+    "soft as a fraction": (lambda: _CAPS(4, 1.5), "soft_items is 1.5", "whole number"),
+    "soft as a truth value": (lambda: _CAPS(4, True), "soft_items is True", "whole number"),
+    "soft items with a unit": (lambda: _CAPS(4, "2B"), "soft_items is '2B'", "whole number"),
+    "no bytes": (lambda: _CAPS(4, max_bytes=0), "max_bytes is 0", "at least 1 B"),
+    "no bytes as text": (lambda: _CAPS(4, max_bytes="0B"), "max_bytes is 0", "at least 1 B"),
+    "half a byte": (lambda: _CAPS(4, max_bytes=1.5), "max_bytes is 1.5", "64KiB"),
+    "bytes as a truth value": (lambda: _CAPS(4, max_bytes=True), "max_bytes is True", "64KiB"),
+    "bytes without a unit": (lambda: _CAPS(4, max_bytes="64"), "max_bytes '64'", "KiB"),
+    "soft bytes alone": (lambda: _CAPS(4, soft_bytes=1), "soft_bytes without", "give max_bytes"),
+    "soft bytes above hard": (
+        lambda: _CAPS(4, max_bytes="1kB", soft_bytes="1KiB"),
+        "soft_bytes 1024",
+        "lower it to 1000",
+    ),
+    "soft bytes as a list": (
+        lambda: _CAPS(4, max_bytes=9, soft_bytes=[1]),
+        "soft_bytes is [1]",
+        "whole number",
+    ),
+    "byte limit of caps without": (lambda: _CAPS(4).byte_limit, "no byte limit", "give max_bytes"),
+    "caps as a number": (lambda: _EDGE(64), "caps is 64", "QueueCaps(max_items)"),
+    "admission as text": (
+        lambda: _EDGE(QueueCaps(1), "block"),
+        "admission is 'block'",
+        "AdmissionPolicy.BLOCK",
+    ),
+    "drop_oldest of nothing": (lambda: EdgePolicy.drop_oldest(0), "max_items is 0", "at least 1"),
+    "drop_newest of nothing": (lambda: EdgePolicy.drop_newest(0), "max_items is 0", "at least 1"),
+    "block of nothing": (lambda: EdgePolicy.block(0), "max_items is 0", "at least 1"),
+    "aware with a high soft mark": (
+        lambda: EdgePolicy.deadline_and_qos_aware(2, 3),
+        "soft_items 3",
+        "lower it to 2",
+    ),
+    "batch of nothing": (lambda: Batching.fixed(0), "a batch of 0", "at least 1 item"),
+    "batch of a fraction": (lambda: _BATCHING(1.5), "a batch of 1.5", "at least 1 item"),
+    "batch as a truth value": (lambda: _BATCHING(True), "a batch of True", "at least 1 item"),
+    "window of nothing": (
+        lambda: Batching.fixed_and_delta_t(4, "0ms"),
+        "delta_t of 0 ns",
+        "positive duration",
+    ),
+    "window without a unit": (
+        lambda: Batching.fixed_and_delta_t(4, "10"),
+        "delta_t '10' has no unit",
+        "ms",
+    ),
+    "window as text": (lambda: _BATCHING(4, "10ms"), "delta_t of '10ms'", "positive duration"),
+    "window as a fraction": (lambda: _BATCHING(4, 0.5), "delta_t of 0.5", "positive duration"),
+    "deadline as a number": (lambda: _DEADLINE(250), "deadline is 250", "200ms"),
+    "deadline of no unit": (lambda: Deadline("250"), "deadline '250' has no unit", "ms"),
+    "slack as a number": (lambda: _DEADLINE(None, 5), "slack is 5", "200ms"),
+    "negative slack": (lambda: Deadline("5ms", "-1ms"), "slack '-1ms'", "200ms"),
+    "node deadline as a number": (lambda: _NODE(deadline=250), "deadline is 250", "250ms"),
+    "node deadline of words": (lambda: NodePolicy(deadline="soon"), "deadline 'soon'", "200ms"),
+    "node batching as a number": (lambda: _NODE(batching=8), "batching is 8", "Batching.fixed(n)"),
+    "criticality as text": (
+        lambda: _NODE(criticality="operational"),
+        "criticality is 'operational'",
+        "CriticalityClass.OPERATIONAL",
+    ),
+    "error action as text": (
+        lambda: _NODE(error_action="continue"),
+        "error_action is 'continue'",
+        "ErrorAction.CONTINUE",
+    ),
+    "cost as a number": (lambda: _NODE(sim_cost=5), "sim_cost is 5", "200ms"),
+}
+
+
+@pytest.mark.parametrize("misuse", _MISUSES)
+def test_a_misuse_is_refused_and_the_text_says_what_is_right(misuse: str) -> None:
+    call, wrong, right = _MISUSES[misuse]
+    with pytest.raises(ConfigurationError) as caught:
+        call()
+    assert wrong in caught.value.message
+    assert right in caught.value.remedy
+
+
+@pytest.mark.parametrize("misuse", ["no items", "soft above hard", "no bytes"])
+def test_an_impossible_capacity_has_a_code_of_its_own(misuse: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        _MISUSES[misuse][0]()
+    assert caught.value.code is Code.INVALID_CAPACITY
+
+
+@pytest.mark.parametrize(
+    "value",
+    [QueueCaps(4), EdgePolicy(), Batching.fixed(2), BatchingTicks(), Deadline(), NodePolicy()],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_policy_is_immutable(value: Any) -> None:  # noqa: ANN401 - any policy
+    for field in fields(value):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, field.name, None)
+    with pytest.raises((AttributeError, TypeError)):
+        value.another = 1
+    assert hash(value) == hash(value)
+
+
+def test_equal_policies_are_equal_however_their_sizes_were_written() -> None:
+    assert QueueCaps(4, max_bytes="1KiB") == QueueCaps(4, max_bytes=1024)
+    assert QueueCaps(4, max_bytes="9B", soft_bytes="5B") == QueueCaps(4, None, 9, 5)
+    assert NodePolicy(deadline="5ms") == NodePolicy(deadline=Deadline("5ms"))
+
+
+@pytest.mark.parametrize(
+    ("items", "size", "mark"),
+    [
+        (0, 0, Watermark.BELOW_SOFT),
+        (1, 9, Watermark.BELOW_SOFT),
+        (2, 0, Watermark.BETWEEN_SOFT_AND_HARD),
+        (1, 10, Watermark.BETWEEN_SOFT_AND_HARD),
+        (3, 19, Watermark.BETWEEN_SOFT_AND_HARD),
+        (4, 0, Watermark.AT_OR_ABOVE_HARD),
+        (0, 20, Watermark.AT_OR_ABOVE_HARD),
+    ],
+)
+def test_a_watermark_looks_at_items_and_bytes(items: int, size: int, mark: Watermark) -> None:
+    assert QueueCaps(4, 2, max_bytes=20, soft_bytes=10).watermark(items, size) is mark
+
+
+def test_without_soft_marks_a_queue_is_below_soft_until_it_is_full() -> None:
+    caps = QueueCaps(2, max_bytes=8)
+    assert caps.item_mark == 2
+    assert caps.watermark(1, 7) is Watermark.BELOW_SOFT
+    assert caps.watermark(2, 7) is Watermark.AT_OR_ABOVE_HARD
+
+
+@pytest.mark.parametrize(
+    ("policy", "admission"),
+    [
+        (EdgePolicy.drop_oldest(3), AdmissionPolicy.DROP_OLDEST),
+        (EdgePolicy.drop_newest(3), AdmissionPolicy.DROP_NEWEST),
+        (EdgePolicy.block(3), AdmissionPolicy.BLOCK),
+        (EdgePolicy.deadline_and_qos_aware(3, 2), AdmissionPolicy.DEADLINE_AND_QOS_AWARE),
+    ],
+)
+def test_a_constructor_names_its_admission(policy: EdgePolicy, admission: AdmissionPolicy) -> None:
+    assert (policy.admission, policy.caps.max_items) == (admission, 3)
+
+
+def test_batching_is_converted_to_the_clocks_ticks_once() -> None:
+    clock = SimClock(tick_rate_hz=1000)
+    assert Batching.fixed_and_delta_t(4, "5.9ms").in_ticks(clock) == BatchingTicks(4, 5)
+    assert Batching.fixed(4).in_ticks(clock) == BatchingTicks(4, None)
+    assert Batching.none().is_none
+    assert not Batching.fixed_and_delta_t(1, "1ms").is_none
+
+
+@pytest.mark.parametrize("criticality", list(CriticalityClass))
+def test_the_error_action_follows_criticality_unless_it_is_given(
+    criticality: CriticalityClass,
+) -> None:
+    safety = criticality is CriticalityClass.SAFETY_CRITICAL
+    wanted = ErrorAction.HALT_GRAPH if safety else ErrorAction.CONTINUE
+    assert NodePolicy(criticality=criticality).on_error is wanted
+    for action in ErrorAction:
+        given = NodePolicy(criticality=criticality, error_action=action)
+        assert given.on_error is action
+
+
+def test_a_deadline_is_kept_in_nanoseconds() -> None:
+    policy = NodePolicy(deadline=Deadline("5ms", "1us"), sim_cost="2s")
+    assert policy.deadline_rule.default_ns == 5_000_000
+    assert policy.deadline_rule.slack_ns == 1_000
+    assert policy.sim_cost_ns == 2_000_000_000
+    assert NodePolicy().deadline_rule.default_ns is None
