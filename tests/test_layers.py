@@ -1,4 +1,4 @@
-"""Imports point one way, only the platform reads time, modules stay small, ``__all__`` is sorted."""
+"""Imports point one way, only the platform reads time, modules are small, exports sorted."""
 
 from __future__ import annotations
 
@@ -51,7 +51,11 @@ def test_the_lower_layers_are_all_looked_at() -> None:
 @pytest.mark.parametrize("package", _PACKAGES)
 def test_a_package_exports_sorted_names_that_exist(package: str) -> None:
     module = importlib.import_module(package)
-    assert problems_of_all(list(module.__all__), set(dir(module))) == []
+    names = getattr(module, "__all__", None)
+    if names is None:
+        assert "import" not in _SOURCES[f"{package}.__init__"], "what it imports, it exports"
+        return
+    assert problems_of_all(list(names), set(dir(module))) == []
 
 
 @pytest.mark.parametrize(

@@ -123,12 +123,11 @@ def _is_whole(value: object) -> bool:
 def _check_soft(soft_name: str, soft: object, hard_name: str, hard: int) -> None:
     if soft is None:
         return
-    value = parse_size_bytes(soft, what=soft_name) if isinstance(soft, str) else soft
-    if not isinstance(value, int) or not _is_whole(value):
+    if not isinstance(soft, int) or not _is_whole(soft):
         raise ConfigurationError(f"{soft_name} is {soft!r}", remedy="give a whole number")
-    if not 1 <= value <= hard:
+    if not 1 <= soft <= hard:
         raise ConfigurationError(
-            f"{soft_name} {value} is not within 1 … {hard_name} {hard}",
+            f"{soft_name} {soft} is not within 1 … {hard_name} {hard}",
             code=Code.INVALID_CAPACITY,
             remedy=f"a soft mark lies within its cap: lower it to {hard} or raise {hard_name}",
         )

@@ -1,0 +1,5 @@
+"""``python -m limen`` is the ``limen`` command."""
+
+from limen.cli import main
+
+main()

@@ -1,0 +1,78 @@
+"""The standing example, scored against the labels of its recording."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from limen.app import Report, load, set_speed
+from limen.cli._execute import ExitCode, execute
+from limen.errors import ConfigurationError
+from limen.io import TextLinesSink
+from limen.message import Message
+from limen.platform import PlatformClock
+from limen.types import PayloadSpec, TensorSpec, Ticks
+
+_WINDOW = 50
+
+
+class _ScoringSink(TextLinesSink):
+    """Prints results, and keeps which label each window got."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.labels: tuple[str, ...] = ()
+        self.results: dict[int, str] = {}
+
+    def open(self, clock: PlatformClock, spec: PayloadSpec) -> None:
+        super().open(clock, spec)
+        self.labels = spec.labels if isinstance(spec, TensorSpec) else ()
+
+    def consume(self, message: Message, now: Ticks) -> None:
+        super().consume(message, now)
+        best = int(np.argmax(np.asarray(message.payload)))
+        self.results[message.header.sequence] = self.labels[best]
+
+
+def run_demo(clock: PlatformClock, speed: float | None) -> tuple[Report, str, ExitCode]:
+    """Run the activity example; the report, the accuracy in words, and the exit code."""
+    folder = _example()
+    graph = load(folder / "activity.toml")
+    sink = _ScoringSink()
+    graph.replace("print", sink)
+    set_speed(graph, speed)
+    report, code = execute(graph, clock)
+    return report, score(folder / "test.csv", sink.results), code
+
+
+def score(data: Path, results: dict[int, str]) -> str:
+    """Return ``"N % (…)"``: how many windows within one series got their recorded label.
+
+    Args:
+        data: The recording, with columns ``series`` and ``label``.
+        results: Label by the sequence number of the window's newest sample.
+    """
+    with data.open(newline="", encoding="utf-8") as file:
+        rows = [(row["series"], row["label"]) for row in csv.DictReader(file)]
+    right = total = 0
+    for newest, label in results.items():
+        window = rows[max(0, newest - _WINDOW + 1) : newest + 1]
+        if len(window) == _WINDOW and len({series for series, _ in window}) == 1:
+            total += 1
+            right += label == window[-1][1]
+    if total == 0:
+        return "unknown (no window within one series)"
+    return f"{100 * right / total:.1f} % ({right} of {total} windows within one series)"
+
+
+def _example() -> Path:
+    """Find the example: in the installed package, else in the source tree."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "examples" / "activity", package.parents[1] / "examples" / "activity"):
+        if (folder / "activity.toml").is_file():
+            return folder
+    raise ConfigurationError(
+        "the activity example is not installed", remedy="run the demo from a checkout"
+    )

@@ -1,0 +1,166 @@
+"""Commands, their options and their exit codes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limen.app import check, load, set_speed
+from limen.cli._demo import run_demo
+from limen.cli._execute import ExitCode, execute, settle
+from limen.errors import ConfigurationError, LimenError
+from limen.graph import Graph, printable
+from limen.platform import MonotonicClock, PlatformClock, SimClock
+from limen.scheduling import Plan
+from limen.types import describe_spec, format_bytes
+
+_EPILOG = (
+    "Exit codes: 0 the graph ran to its end (losses that a policy decided are in the accounting); "
+    "1 it could not start, was halted by a failure, or deadlocked; 2 the graph or the command line "
+    "is not valid; 130 interrupted (Ctrl-C), 143 terminated: drained and accounted for; "
+    "a second Ctrl-C aborts at once."
+)
+_app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Edge inference as a typed graph whose queues, batches and deadlines are enforced.",
+    epilog=_EPILOG,
+)
+
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="Graph file (TOML).")]
+_Json = Annotated[bool, typer.Option("--json", help="Print the accounting as one JSON line.")]
+_Sim = Annotated[bool, typer.Option("--sim", help="Run on the simulated clock.")]
+_Speed = Annotated[
+    str | None,
+    typer.Option("--speed", metavar="X|max", help="Replay at X times the recorded rate, or max."),
+]
+_Import = Annotated[
+    bool,
+    typer.Option("--allow-import", help="Let node types name modules: graph files are code."),
+]
+
+
+@_app.command(epilog=_EPILOG)
+def run(
+    file: _File,
+    sim: _Sim = False,
+    json: _Json = False,
+    speed: _Speed = None,
+    allow_import: _Import = False,
+) -> None:
+    """Run a graph until its sources end; results on stdout, the accounting at the end."""
+    graph = load(file, allow_import=allow_import)
+    _apply_speed(graph, speed)
+    report, code = execute(graph, _clock(sim))
+    if json:
+        print(report.to_json(), flush=True)
+    else:
+        print(f"\n{report}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+@_app.command(name="check", epilog=_EPILOG)
+def check_command(file: _File, json: _Json = False, allow_import: _Import = False) -> None:
+    """Say all that is wrong with a graph, or what it will take; start nothing."""
+    plan = check(load(file, allow_import=allow_import), SimClock())
+    if json:
+        print(_plan_json(plan))
+        return
+    print(f"graph {printable(plan.name)}: valid ({plan.profile} profile, {plan.scheduler})")
+    for node in plan.nodes:
+        ports = [f"{port.name} {describe_spec(port.spec)}" for port in node.outputs]
+        print(f"  node {node.name}: {node.kind.value}{' -> ' if ports else ''}{', '.join(ports)}")
+    for edge in plan.edges:
+        slots = plan.nodes[edge.producer.node].outputs[edge.producer.port]
+        print(
+            f"  edge {edge.name}: {edge.policy.admission.value}, "
+            f"{edge.policy.caps.max_items} items, "
+            f"{slots.depth} slots, {format_bytes(slots.memory_bytes)}"
+        )
+    print(f"  memory bound: {format_bytes(plan.memory_bound_bytes)} of payload slots and buffers")
+    for warning in plan.warnings:
+        print(f"  warning: {printable(warning)}")
+
+
+@_app.command(epilog=_EPILOG)
+def demo(sim: _Sim = False, speed: _Speed = "50") -> None:
+    """Classify real smart-watch motion with a real model, then print the accounting."""
+    report, accuracy, code = run_demo(_clock(sim), _read_speed(speed))
+    print(f"\n{report}\naccuracy {accuracy}")
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command line; errors that a user can mend are printed without a traceback."""
+    try:
+        _app()
+    except LimenError as error:
+        print(f"limen: {printable_lines(str(error))}", file=sys.stderr)
+        invalid = isinstance(error, (ConfigurationError, ValueError))
+        settle(ExitCode.INVALID if invalid else ExitCode.FAILED)
+    except BrokenPipeError:
+        settle(ExitCode.FAILED)
+
+
+def printable_lines(text: str) -> str:
+    """Escape what a terminal would act on, but keep line breaks."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def _clock(sim: bool) -> PlatformClock:
+    return SimClock() if sim else MonotonicClock()
+
+
+def _apply_speed(graph: Graph, speed: str | None) -> None:
+    if speed is not None:
+        set_speed(graph, _read_speed(speed))
+
+
+def _read_speed(text: str | None) -> float | None:
+    """Turn ``--speed`` into a factor; None is as fast as it goes."""
+    if text is None or text == "max":
+        return None
+    try:
+        speed = float(text.removesuffix("x"))
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise ConfigurationError(
+            f"--speed {text!r} is no replay speed", remedy="give a positive number, or max"
+        )
+    return speed
+
+
+def _plan_json(plan: Plan) -> str:
+    import msgspec
+
+    record = {
+        "graph": plan.name,
+        "valid": True,
+        "profile": plan.profile,
+        "memory_bound_bytes": plan.memory_bound_bytes,
+        "nodes": [
+            {
+                "name": node.name,
+                "kind": node.kind.value,
+                "outputs": {port.name: describe_spec(port.spec) for port in node.outputs},
+                "sha256": node.node.artifact_sha256,
+            }
+            for node in plan.nodes
+        ],
+        "edges": [
+            {
+                "name": edge.name,
+                "admission": edge.policy.admission.value,
+                "max_items": edge.policy.caps.max_items,
+            }
+            for edge in plan.edges
+        ],
+        "warnings": list(plan.warnings),
+    }
+    return msgspec.json.encode(record).decode()
