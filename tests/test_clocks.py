@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from limen.errors import ConfigurationError
 from limen.platform import MonotonicClock, NoopClock, PlatformClock, SimClock
 from limen.types import Ticks
 
-_CLOCKS = {
+_CLOCKS: dict[str, Callable[[], PlatformClock]] = {
     "monotonic": MonotonicClock,
     "sim": SimClock,
     "sim_1khz": lambda: SimClock(tick_rate_hz=1000),
@@ -26,8 +27,7 @@ _HANG_S = 30.0
 
 @pytest.fixture(params=_CLOCKS)
 def clock(request: pytest.FixtureRequest) -> PlatformClock:
-    made: PlatformClock = _CLOCKS[request.param]()
-    return made
+    return _CLOCKS[request.param]()
 
 
 def test_clock_1_the_present_never_decreases(clock: PlatformClock) -> None:

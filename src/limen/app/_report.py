@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from limen.graph import printable
 from limen.telemetry import HistogramSummary, RunStatistics
-from limen.types import format_bytes, format_ns
+from limen.types import format_bytes, format_ns, printable
 
 
 @dataclass(frozen=True, slots=True)

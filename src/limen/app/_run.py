@@ -72,7 +72,8 @@ def set_speed(graph: Graph, speed: float | None) -> None:
         ConfigurationError: No source of the graph is a replay.
     """
     sources = [spec.node for spec in graph.spec().nodes if isinstance(spec.node, SourceNode)]
-    if not any([node.source.set_speed(speed) for node in sources]):
+    replays = [node for node in sources if node.source.set_speed(speed)]
+    if not replays:
         raise ConfigurationError(
             f"no source of graph {graph.name!r} replays a recording",
             remedy="leave the speed out",

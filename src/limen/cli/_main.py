@@ -12,10 +12,10 @@ from limen.app import check, load, set_speed
 from limen.cli._demo import run_demo
 from limen.cli._execute import ExitCode, execute, settle
 from limen.errors import ConfigurationError, LimenError
-from limen.graph import Graph, printable
+from limen.graph import Graph
 from limen.platform import MonotonicClock, PlatformClock, SimClock
 from limen.scheduling import Plan
-from limen.types import describe_spec, format_bytes
+from limen.types import describe_spec, format_bytes, printable
 
 _EPILOG = (
     "Exit codes: 0 the graph ran to its end (losses that a policy decided are in the accounting); "

@@ -49,7 +49,7 @@ class ComputeModel(abc.ABC):
 
     - MODEL-1: ``metadata`` does not change over the model's life.
     - MODEL-2: ``infer_batch`` writes every item of ``out`` and reads nothing outside ``inp``.
-    - MODEL-3: ``inp`` and ``out`` are C-contiguous arrays of shape (items, …), 1 ≤ items ≤ max_batch.
+    - MODEL-3: ``inp`` and ``out`` are C-contiguous of shape (items, …), 1 ≤ items ≤ max_batch.
     - MODEL-4: A failed call raises InferenceError; the model can be called again.
     """
 

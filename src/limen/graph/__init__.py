@@ -2,7 +2,7 @@
 
 from limen.graph._builder import Graph
 from limen.graph._load import load_graph
-from limen.graph._problems import Problem, printable
+from limen.graph._problems import Problem
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
 from limen.graph._verify import VerifiedGraph, verify
 
@@ -15,6 +15,5 @@ __all__ = [
     "Problem",
     "VerifiedGraph",
     "load_graph",
-    "printable",
     "verify",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from limen.errors import ConfigurationError
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
 from limen.node import Node, Sink, SinkNode, Source, SourceNode
@@ -73,7 +75,7 @@ class Graph:
             raise ConfigurationError(
                 f"a chain of {len(nodes)} nodes", remedy="name at least two nodes"
             )
-        for producer, consumer in zip(nodes, nodes[1:], strict=False):
+        for producer, consumer in itertools.pairwise(nodes):
             self.connect(producer, consumer, policy)
         return self
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 
 from limen.errors import Code, ConfigurationError, LimenError
-from limen.graph._problems import Problem, nearest
+from limen.graph._problems import Problem
 from limen.node import Node, Sink, Source
+from limen.types import nearest
 
 _GROUP = "limen.components"
 _RESERVED = ("policy", "type")

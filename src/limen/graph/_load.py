@@ -10,8 +10,9 @@ from limen.errors import Code, GraphError, LimenError
 from limen.graph._builder import Graph
 from limen.graph._components import make_component
 from limen.graph._policies import edge_policy, node_policy
-from limen.graph._problems import Problem, nearest, refuse
+from limen.graph._problems import Problem, refuse
 from limen.graph._verify import SCHEDULERS
+from limen.types import nearest
 
 FORMAT_VERSION = 1
 _TOP_KEYS = ("edges", "limen", "name", "nodes", "runtime")

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TypeVar
 
 from limen.errors import Code, ConfigurationError, LimenError
-from limen.graph._problems import Problem, nearest
+from limen.graph._problems import Problem
 from limen.policy import (
     AdmissionPolicy,
     Batching,
@@ -17,7 +17,7 @@ from limen.policy import (
     NodePolicy,
     QueueCaps,
 )
-from limen.types import CriticalityClass
+from limen.types import CriticalityClass, nearest
 
 _EDGE_KEYS = ("admission", "max_bytes", "max_items", "soft_bytes", "soft_items")
 _NODE_KEYS = ("batching", "criticality", "deadline", "error_action", "sim_cost")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from limen.errors import Code, LimenError
-from limen.graph._problems import Problem, nearest, refuse
+from limen.graph._problems import Problem, refuse
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
 from limen.node import NodeKind, NodePorts, SourceNode
 from limen.policy import AdmissionPolicy
-from limen.types import NodeIndex, PayloadSpec, PortId, PortIndex, TensorSpec
+from limen.types import NodeIndex, PayloadSpec, PortId, PortIndex, TensorSpec, nearest
 
 SCHEDULERS: Final = ("edf", "round_robin")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")

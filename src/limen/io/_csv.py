@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import difflib
 import math
 from collections import deque
 from fractions import Fraction
@@ -17,7 +16,7 @@ from limen.io._rows import Rows
 from limen.node import Produced, Source, SourceSignal
 from limen.platform import PlatformClock
 from limen.platform.contract import NS_PER_SECOND
-from limen.types import DataType, SequenceNumber, TensorSpec, Ticks
+from limen.types import DataType, SequenceNumber, TensorSpec, Ticks, nearest
 
 _DTYPES = (DataType.F16, DataType.F32, DataType.F64)
 _REMEMBERED = 4096
@@ -207,12 +206,10 @@ class CsvSource(Source):
                     code=Code.SENSOR_CONFIGURATION,
                     remedy="rename all but one",
                 )
-            close = difflib.get_close_matches(name, rows.header, n=1, cutoff=0.5)
-            listed = "its columns: " + ", ".join(repr(column) for column in rows.header)
             raise SensorError(
                 f"{rows.name} has no column {name!r}",
                 code=Code.SENSOR_CONFIGURATION,
-                remedy=f"did you mean {close[0]!r}? ({listed})" if close else listed,
+                remedy=nearest(name, rows.header),
             )
         return [rows.header.index(name) for name in self.columns]
 

@@ -16,7 +16,7 @@ from limen.io._records import best_label, flag_names, record_of
 from limen.message import Message
 from limen.node import Sink
 from limen.platform import PlatformClock
-from limen.types import PayloadSpec, TensorSpec, Ticks, format_ns
+from limen.types import PayloadSpec, TensorSpec, Ticks, format_ns, printable
 
 _LONGEST_TEXT = 120
 
@@ -157,7 +157,7 @@ class TextLinesSink(_LineSink):
             result = _compact(message.payload)
         flags = "".join(f"  {name}" for name in flag_names(message))
         age = format_ns(now_ns - creation_ns)
-        return f"{creation_ns / 1e9:7.1f} s  {_printable(result)}  age {age}{flags}"
+        return f"{creation_ns / 1e9:7.1f} s  {printable(result)}  age {age}{flags}"
 
 
 def _compact(payload: object) -> str:
@@ -166,8 +166,3 @@ def _compact(payload: object) -> str:
         return " ".join(text.split())
     text = payload if isinstance(payload, str) else repr(payload)
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
-
-
-def _printable(text: str) -> str:
-    """Escape what a terminal would act on."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -52,8 +52,7 @@ class ProcessNode(Node):
 
     ``process(self, x)`` returns the output's payload, or None where nothing goes out. Its
     annotations are the ports. With a parameter ``out`` it is given the output's slot, writes there
-    and returns it: nothing is copied. ``process_message`` may be overridden instead where the header
-    matters.
+    and returns it: nothing is copied. Where the header matters, override ``process_message``.
     """
 
     # Class attributes, so that a subclass need not call __init__.

@@ -42,7 +42,8 @@ class Source(abc.ABC):
     - SOURCE-1: ``try_produce`` never blocks; it returns a message, NOTHING_NOW or END_OF_STREAM.
     - SOURCE-2: After END_OF_STREAM it is not called again before ``open``.
     - SOURCE-3: A source that states ``next_due`` has its next message at that instant, not earlier.
-    - SOURCE-4: What cannot be read raises SensorError, is counted, and the next call goes on behind it.
+    - SOURCE-4: What cannot be read raises SensorError and is counted; the next call goes on behind
+      it, or ends the stream where that is not possible.
     - SOURCE-5: ``close`` after ``open``, once, also after a failure.
 
     Attributes:

@@ -321,7 +321,7 @@ class SingleThreadRuntime(LimenRuntime):
                 link.close_if_done()
 
     def _wait(self) -> bool:
-        """Sleep to the earliest due instant; False, and a deadlock reported, where there is none."""
+        """Sleep to the earliest due instant; False where there is none: a deadlock."""
         due: list[int] = []
         for context in self._contexts:
             if self._ended[context.plan.index]:

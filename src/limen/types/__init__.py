@@ -23,6 +23,7 @@ from limen.types._specs import (
     describe_spec,
     spec_from_annotation,
 )
+from limen.types._text import nearest, printable
 from limen.types._units import (
     format_bytes,
     format_ns,
@@ -53,8 +54,10 @@ __all__ = [
     "format_bytes",
     "format_ns",
     "make_trace_id",
+    "nearest",
     "parse_duration_ns",
     "parse_size_bytes",
+    "printable",
     "spec_from_annotation",
     "split_trace_id",
 ]

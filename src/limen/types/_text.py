@@ -1,0 +1,21 @@
+"""Text for people: what is safe to print, and what they may have meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would act on: graph files may hold hostile text."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a remedy that offers the nearest known name and lists them all."""
+    choices = sorted(known)
+    if not choices:
+        return ""
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    listed = "known: " + ", ".join(choices)
+    return f"did you mean {close[0]!r}? ({listed})" if close else listed
