@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import cast
 
 from limen.compute.contract import ComputeBackend
@@ -21,6 +20,9 @@ def find_backend(name: str, *, threads: int = 1) -> ComputeBackend:
     Raises:
         ConfigurationError: No installed package offers it.
     """
+    # Imported late: reading package metadata costs a quarter of `import limen`.
+    from importlib.metadata import entry_points
+
     found = entry_points(group=_GROUP, name=name)
     if not found:
         known = ", ".join(sorted(entry_points(group=_GROUP).names))
