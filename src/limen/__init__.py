@@ -7,7 +7,17 @@ from limen import io, nodes
 from limen.app import Model, Report, check, load, run
 from limen.errors import LimenError
 from limen.graph import Graph
-from limen.node import ProcessNode, Sink, Source, node
+from limen.node import (
+    Consumed,
+    Output,
+    ProcessNode,
+    Produced,
+    Sink,
+    Skip,
+    Source,
+    SourceSignal,
+    node,
+)
 from limen.platform import MonotonicClock, NoopClock, SimClock
 from limen.policy import (
     AdmissionPolicy,
@@ -25,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AdmissionPolicy",
     "Batching",
+    "Consumed",
     "CriticalityClass",
     "DataType",
     "Deadline",
@@ -37,13 +48,17 @@ __all__ = [
     "NodePolicy",
     "NoopClock",
     "ObjectSpec",
+    "Output",
     "ProcessNode",
+    "Produced",
     "QoSClass",
     "QueueCaps",
     "Report",
     "SimClock",
     "Sink",
+    "Skip",
     "Source",
+    "SourceSignal",
     "TensorSpec",
     "check",
     "io",

@@ -24,7 +24,12 @@ def load(path: str | Path, *, allow_import: bool = False) -> Graph:
         GraphError: ``problems`` lists all that is wrong with it.
     """
     loaded = load_graph(Path(path), allow_import=allow_import)
-    verify(loaded.graph.spec(), found=tuple(loaded.problems), broken=frozenset(loaded.broken))
+    verify(
+        loaded.graph.spec(),
+        found=tuple(loaded.problems),
+        broken=frozenset(loaded.broken),
+        unread=frozenset(loaded.unread),
+    )
     return loaded.graph
 
 

@@ -20,7 +20,7 @@ from limen.compute import (
     ModelMetadata,
 )
 from limen.errors import Code, ConfigurationError, InferenceError
-from limen.types import DataType, TensorSpec, describe_spec
+from limen.types import DataType, TensorSpec, describe_spec, require_whole
 
 __all__ = ["OnnxRuntimeBackend", "OnnxRuntimeModel"]
 
@@ -74,9 +74,7 @@ class OnnxRuntimeBackend(ComputeBackend):
     name = "onnxruntime"
 
     def __init__(self, threads: int = 1) -> None:
-        if threads < 1:
-            raise ConfigurationError(f"threads is {threads}", remedy="give at least 1")
-        self.threads = threads
+        self.threads = require_whole("threads", threads)
 
     def capabilities(self) -> BackendCapabilities:
         """Return what ONNX Runtime can do: every element type, any number of items."""

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO, cast
 
 from limen.app import Report, make_runtime
 from limen.graph import Graph
 from limen.platform import MonotonicClock, PlatformClock
 from limen.runtime import RuntimeStopHandle, SingleThreadRuntime
+from limen.types import printable
 
 _REDRAW_NS = 100_000_000
 
@@ -30,13 +31,17 @@ class ExitCode(enum.IntEnum):
 
 
 def execute(graph: Graph, clock: PlatformClock) -> tuple[Report, ExitCode]:
-    """Run a graph to its end, or until a signal asks it to drain.
+    """Run a graph to its end, or until a signal or the end of our reader asks it to drain.
 
     Raises:
         LimenError: The graph is not valid, or a node could not start.
     """
     runtime = make_runtime(graph, clock)
-    with _signals(runtime.stop_handle) as received, _progress(runtime) as redraw:
+    with (
+        _signals(runtime.stop_handle) as received,
+        _watched_stdout(runtime.stop_handle) as stdout,
+        _progress(runtime) as redraw,
+    ):
         runtime.start()
         try:
             while runtime.step():
@@ -48,16 +53,61 @@ def execute(graph: Graph, clock: PlatformClock) -> tuple[Report, ExitCode]:
         interrupted = received[0] == signal.SIGINT
         return report, ExitCode.INTERRUPTED if interrupted else ExitCode.TERMINATED
     failed = report.statistics.outcome in ("halted", "deadlocked") or not report.statistics.closes
+    failed = failed or stdout.reader_is_gone
     return report, ExitCode.FAILED if failed else ExitCode.DONE
 
 
-def settle(code: ExitCode) -> NoReturn:
+def settle(code: int) -> NoReturn:
     """Leave with a code, also when whoever read our output has gone."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            # What is left in the buffer would be tried again, and complained about, at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
+
+
+class _WatchedStdout:
+    """Standard output that asks for a stop once its reader is gone: nothing can arrive any more."""
+
+    def __init__(self, stream: TextIO, handle: RuntimeStopHandle) -> None:
+        self.reader_is_gone = False
+        self._stream = stream
+        self._handle = handle
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._watching():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._watching():
+            self._stream.flush()
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            self.reader_is_gone = True
+            self._handle.request_stop()
+            raise
+
+
+@contextmanager
+def _watched_stdout(handle: RuntimeStopHandle) -> Iterator[_WatchedStdout]:
+    before = sys.stdout
+    watched = _WatchedStdout(before, handle)
+    if before is not None:
+        sys.stdout = cast("TextIO", watched)
+    try:
+        yield watched
+    finally:
+        sys.stdout = before
 
 
 @contextmanager
@@ -91,7 +141,7 @@ def _progress(runtime: SingleThreadRuntime) -> Iterator[Callable[[], None]]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     clock = MonotonicClock()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(
         *columns,
         console=Console(stderr=True),
@@ -99,7 +149,7 @@ def _progress(runtime: SingleThreadRuntime) -> Iterator[Callable[[], None]]:
         refresh_per_second=4,
         redirect_stdout=sys.stdout.isatty(),
     ) as bar:
-        task = bar.add_task(runtime.plan.name, total=None)
+        task = bar.add_task(printable(runtime.plan.name), total=None)
         last = clock.now_ticks()
 
         def redraw() -> None:
@@ -118,4 +168,4 @@ def _describe(runtime: SingleThreadRuntime) -> str:
     results = sum(node.processed for node in run.nodes if node.kind == "sink")
     lost = sum(sum(edge.refused.values()) + sum(edge.evicted.values()) for edge in run.edges)
     errors = sum(node.errors for node in run.nodes)
-    return f"{run.graph}: {made} in, {results} out, {lost} lost, {errors} errors"
+    return f"{printable(run.graph)}: {made} in, {results} out, {lost} lost, {errors} errors"

@@ -19,7 +19,8 @@ from limen.types import describe_spec, format_bytes, printable
 
 _EPILOG = (
     "Exit codes: 0 the graph ran to its end (losses that a policy decided are in the accounting); "
-    "1 it could not start, was halted by a failure, or deadlocked; 2 the graph or the command line "
+    "1 it could not start, was halted by a failure, or deadlocked, or the reader of its output "
+    "went away; 2 the graph or the command line "
     "is not valid; 130 interrupted (Ctrl-C), 143 terminated: drained and accounted for; "
     "a second Ctrl-C aborts at once."
 )
@@ -58,8 +59,11 @@ def run(
     _apply_speed(graph, speed)
     report, code = execute(graph, _clock(sim))
     if json:
-        print(report.to_json(), flush=True)
-    else:
+        try:
+            print(report.to_json(), flush=True)
+        except BrokenPipeError:
+            json, code = False, ExitCode.FAILED
+    if not json:
         print(f"\n{report}", file=sys.stderr)
     raise typer.Exit(code)
 
@@ -105,6 +109,11 @@ def main() -> None:
         settle(ExitCode.INVALID if invalid else ExitCode.FAILED)
     except BrokenPipeError:
         settle(ExitCode.FAILED)
+    except OSError as error:
+        print(f"limen: output cannot be written: {error.strerror or error}", file=sys.stderr)
+        settle(ExitCode.FAILED)
+    except SystemExit as left:
+        settle(left.code if isinstance(left.code, int) else ExitCode.DONE)
 
 
 def printable_lines(text: str) -> str:

@@ -1,6 +1,7 @@
 """Graphs: the builder, the frozen spec, the file format, and what makes one valid."""
 
 from limen.graph._builder import Graph
+from limen.graph._capacity import effective_batch
 from limen.graph._load import load_graph
 from limen.graph._problems import Problem
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
@@ -14,6 +15,7 @@ __all__ = [
     "NodeSpec",
     "Problem",
     "VerifiedGraph",
+    "effective_batch",
     "load_graph",
     "verify",
 ]

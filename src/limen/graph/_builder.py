@@ -8,6 +8,7 @@ from limen.errors import ConfigurationError
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
 from limen.node import Node, Sink, SinkNode, Source, SourceNode
 from limen.policy import EdgePolicy, NodePolicy
+from limen.types import require_type
 
 
 class Graph:
@@ -19,6 +20,8 @@ class Graph:
     """
 
     def __init__(self, name: str, *, scheduler: str = "round_robin") -> None:
+        require_type("the graph's name", name, str, "give it as text")
+        require_type("scheduler", scheduler, str, 'write "round_robin" or "edf"')
         self.name = name
         self.scheduler = scheduler
         self._nodes: list[NodeSpec] = []
@@ -37,7 +40,10 @@ class Graph:
         Raises:
             ConfigurationError: ``component`` is none of these.
         """
+        require_type("a node's name", name, str, "give it as text")
         node = _as_node(name, component)
+        if policy is not None:
+            require_type(f"policy of {name!r}", policy, NodePolicy, "give a NodePolicy")
         self._nodes.append(NodeSpec(name, node, NodePolicy() if policy is None else policy))
         return self
 
@@ -63,6 +69,14 @@ class Graph:
             consumer: ``"node.port"``, or ``"node"`` where it has one input.
             policy: Capacity and admission; 64 items and BLOCK if not given.
         """
+        for end in (producer, consumer):
+            require_type(
+                "an end of an edge", end, str, 'give the node by name: "node" or "node.port"'
+            )
+        if policy is not None:
+            require_type(
+                "an edge's policy", policy, EdgePolicy, "write policy=EdgePolicy.block(64)"
+            )
         edge_policy = EdgePolicy() if policy is None else policy
         self._edges.append(
             EdgeSpec(Endpoint.parse(producer), Endpoint.parse(consumer), edge_policy)
@@ -71,6 +85,10 @@ class Graph:
 
     def chain(self, *nodes: str, policy: EdgePolicy | None = None) -> Graph:
         """Connect nodes one after the other, all edges with the same policy."""
+        for name in nodes:
+            require_type(
+                "a node of the chain", name, str, "name nodes; the policy goes in policy=…"
+            )
         if len(nodes) < 2:
             raise ConfigurationError(
                 f"a chain of {len(nodes)} nodes", remedy="name at least two nodes"

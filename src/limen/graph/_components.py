@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import types
 import typing
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -67,7 +68,15 @@ def _find(kind: str, allow_import: bool) -> Component | Callable[..., object]:
             code=Code.UNKNOWN_TYPE,
             remedy=nearest(kind, entry_points(group=_GROUP).names),
         )
-    return typing.cast("Callable[..., object]", next(iter(found)).load())
+    entry = next(iter(found))
+    try:
+        return typing.cast("Callable[..., object]", entry.load())
+    except Exception as error:
+        raise ConfigurationError(
+            f"type {kind!r} cannot be loaded from {entry.value}: {type(error).__name__}: {error}",
+            code=Code.UNKNOWN_TYPE,
+            remedy="repair the package that offers it, or install it again",
+        ) from error
 
 
 def _import(kind: str) -> Component | Callable[..., object]:
@@ -94,9 +103,12 @@ def _import(kind: str) -> Component | Callable[..., object]:
 def _construct(
     place: str, kind: str, maker: Callable[..., object], table: dict[str, object], folder: Path
 ) -> tuple[Component | None, list[Problem]]:
-    parameters = inspect.signature(maker).parameters
-    function = maker.__init__ if inspect.isclass(maker) else maker
-    hints = typing.get_type_hints(function)
+    try:
+        parameters, hints = _parameters(maker)
+    except (NameError, TypeError, ValueError) as error:
+        message = f"the parameters of {kind!r} cannot be read: {type(error).__name__}: {error}"
+        remedy = "name a class or function with annotated parameters"
+        return None, [Problem(Code.BAD_COMPONENT, f"{place}.type", message, remedy)]
     problems: list[Problem] = []
     arguments: dict[str, object] = {}
     for key, value in table.items():
@@ -110,13 +122,15 @@ def _construct(
             continue
         try:
             arguments[key] = _convert(value, hints.get(key, object), folder)
-        except msgspec.ValidationError as error:
-            problems.append(Problem(Code.INVALID_VALUE, f"{place}.{key}", str(error)))
+        except msgspec.ValidationError:
+            message, remedy = f"{key} is {value!r}", f"give {_wanted(hints[key])}"
+            problems.append(Problem(Code.INVALID_VALUE, f"{place}.{key}", message, remedy))
     for key, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty and key not in table:
-            problems.append(
-                Problem(Code.INVALID_VALUE, place, f"key {key!r} is missing", f"{kind!r} needs it")
-            )
+            message, remedy = f"key {key!r} is missing", f"add {key} = …"
+            if key in hints:
+                remedy += f" with {_wanted(hints[key])}"
+            problems.append(Problem(Code.INVALID_VALUE, place, message, remedy))
     if problems:
         return None, problems
     try:
@@ -124,12 +138,53 @@ def _construct(
     except LimenError as error:
         return None, [Problem.from_error(place, error)]
     except Exception as error:
-        message = f"cannot be made: {type(error).__name__}: {error}"
-        return None, [Problem(Code.BAD_COMPONENT, place, message)]
+        message = f"{kind!r} cannot be made: {type(error).__name__}: {error}"
+        remedy = "correct its parameters, or the code that makes it"
+        return None, [Problem(Code.BAD_COMPONENT, place, message, remedy)]
     if isinstance(made, (Node, Source, Sink)):
         return made, []
     message = f"type {kind!r} makes a {type(made).__qualname__}"
     return None, [Problem(Code.BAD_COMPONENT, place, message, "it must make a node")]
+
+
+def _parameters(
+    maker: Callable[..., object],
+) -> tuple[dict[str, inspect.Parameter], dict[str, object]]:
+    """Return the parameters that a table's keys can name, and their annotations."""
+    gathering = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(maker).parameters.items()
+        if parameter.kind not in gathering
+    }
+    function = maker.__init__ if inspect.isclass(maker) else maker
+    return parameters, typing.get_type_hints(function)
+
+
+_WORDS: dict[object, str] = {
+    bool: "true or false",
+    float: "a number",
+    int: "a whole number",
+    Path: "a path as text",
+    str: "text",
+}
+
+
+def _wanted(hint: object) -> str:
+    """Say in words what an annotation accepts."""
+    if hint in _WORDS:
+        return _WORDS[hint]
+    arguments = typing.get_args(hint)
+    origin = typing.get_origin(hint)
+    if origin is typing.Literal:
+        return " or ".join(f'"{value}"' for value in arguments)
+    if origin in (typing.Union, types.UnionType):
+        if Path in arguments:
+            return _WORDS[Path]
+        return " or ".join(_wanted(option) for option in arguments if option is not type(None))
+    if origin in (list, tuple) and arguments:
+        return f"a list, each entry {_wanted(arguments[0])}"
+    return f"a value of type {getattr(hint, '__name__', hint)}"
 
 
 def _convert(value: object, hint: object, folder: Path) -> object:

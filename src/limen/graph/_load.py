@@ -27,11 +27,13 @@ class LoadedGraph:
         graph: What could be made.
         problems: What could not, each with its key.
         broken: Names of nodes that could not be made.
+        unread: ``"nodes"`` or ``"edges"``, where some could not be read at all.
     """
 
     graph: Graph
     problems: list[Problem] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)
 
 
 def load_graph(path: Path, *, allow_import: bool = False) -> LoadedGraph:
@@ -47,12 +49,14 @@ def load_graph(path: Path, *, allow_import: bool = False) -> LoadedGraph:
     """
     document = _read(path)
     version = document.get("limen")
-    if version != FORMAT_VERSION or isinstance(version, bool):
+    if version != FORMAT_VERSION or type(version) is not int:
         problem = Problem(
             Code.UNKNOWN_FORMAT_VERSION,
             "limen",
             "the key is missing" if version is None else f"unknown format version {version!r}",
-            f"this version of Limen reads limen = {FORMAT_VERSION}",
+            f"begin the file with limen = {FORMAT_VERSION}"
+            if version is None
+            else f"this version of Limen reads limen = {FORMAT_VERSION}",
         )
         raise refuse(path.name, [problem])
     loader = _Loader(document, path, allow_import)
@@ -71,8 +75,28 @@ def _read(path: Path) -> dict[str, object]:
             f"cannot be read: {error.strerror or error}",
             "give the path of a graph file",
         )
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problem = Problem(Code.UNREADABLE_FILE, str(path), f"is no TOML: {error}")
+    except UnicodeDecodeError as error:
+        problem = Problem(
+            Code.UNREADABLE_FILE,
+            str(path),
+            f"is no TOML: byte {error.start} is not UTF-8",
+            "save the file as UTF-8",
+        )
+    except tomllib.TOMLDecodeError as error:
+        problem = Problem(
+            Code.UNREADABLE_FILE,
+            str(path),
+            f"is no TOML: {error}",
+            "correct it there; what follows has not been read",
+        )
+    except (RecursionError, ValueError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        problem = Problem(
+            Code.UNREADABLE_FILE,
+            str(path),
+            f"cannot be read: {reason}",
+            "a graph file needs neither",
+        )
     raise refuse(path.name, [problem])
 
 
@@ -86,7 +110,12 @@ class _Loader:
 
     def run(self) -> None:
         if not isinstance(self.document.get("name", ""), str):
-            self._report(Code.INVALID_VALUE, "name", "is no text", 'write name = "…"')
+            self._report(
+                Code.INVALID_VALUE,
+                "name",
+                f"is {self.document['name']!r}, no text",
+                'write name = "…"',
+            )
         self._keys("", self.document, _TOP_KEYS)
         self._runtime()
         nodes = self._table("nodes")
@@ -107,7 +136,9 @@ class _Loader:
         value = self.document.get(key, {})
         if isinstance(value, dict):
             return value
-        self._report(Code.INVALID_VALUE, key, "is no table", f"write [{key}]")
+        example = "[nodes.camera]" if key == "nodes" else f"[{key}]"
+        self._report(Code.INVALID_VALUE, key, "is no table", f"write {example}")
+        self.loaded.unread.add(key)
         return {}
 
     def _runtime(self) -> None:
@@ -127,7 +158,12 @@ class _Loader:
     def _node(self, name: str, table: object) -> None:
         place = f"nodes.{name}"
         if not isinstance(table, dict):
-            self._report(Code.INVALID_VALUE, place, "is no table", f"write [{place}]")
+            self._report(
+                Code.INVALID_VALUE,
+                place,
+                f"is {table!r}, no table",
+                f'write [{place}] with type = "…"',
+            )
             self.loaded.broken.add(name)
             return
         component, problems = make_component(place, table, self.folder, self.allow_import)
@@ -146,13 +182,20 @@ class _Loader:
         edges = self.document.get("edges", [])
         if not isinstance(edges, list):
             self._report(Code.INVALID_VALUE, "edges", "is no list", "write [[edges]]")
+            self.loaded.unread.add("edges")
             return
         for number, table in enumerate(edges):
             self._edge(f"edges[{number}]", table)
 
     def _edge(self, place: str, table: object) -> None:
         if not isinstance(table, dict):
-            self._report(Code.INVALID_VALUE, place, "is no table", "write [[edges]]")
+            self._report(
+                Code.INVALID_VALUE,
+                place,
+                f"is {table!r}, no table",
+                'write [[edges]] with from = "a" and to = "b"',
+            )
+            self.loaded.unread.add("edges")
             return
         self._keys(place, table, _EDGE_KEYS)
         policy, problems = edge_policy(f"{place}.policy", table.get("policy", {}))
@@ -169,8 +212,9 @@ class _Loader:
                 Code.INVALID_VALUE,
                 place,
                 "does not say what it connects",
-                'write from = "a", to = "b", or chain = ["a", "b", "c"]',
+                'write from = "a" and to = "b", or chain = ["a", "b", "c"]',
             )
+            self.loaded.unread.add("edges")
             return
         try:
             self.loaded.graph.chain(*names, policy=policy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from enum import Enum
 from typing import TypeVar
@@ -17,10 +18,12 @@ from limen.policy import (
     NodePolicy,
     QueueCaps,
 )
-from limen.types import CriticalityClass, nearest
+from limen.types import CriticalityClass, nearest, parse_duration_ns, parse_size_bytes
 
 _EDGE_KEYS = ("admission", "max_bytes", "max_items", "soft_bytes", "soft_items")
 _NODE_KEYS = ("batching", "criticality", "deadline", "error_action", "sim_cost")
+# Where a capacity cannot be read, no batch is said to exceed it.
+_UNKNOWN = QueueCaps(1 << 62)
 _E = TypeVar("_E", bound=Enum)
 _T = TypeVar("_T")
 
@@ -30,19 +33,21 @@ def edge_policy(place: str, table: object) -> tuple[EdgePolicy, list[Problem]]:
     reader = _Reader(place, table, _EDGE_KEYS)
     admission = reader.enum("admission", AdmissionPolicy, AdmissionPolicy.BLOCK)
 
-    def caps() -> QueueCaps:
-        given = {key: reader.table[key] for key in _EDGE_KEYS[1:] if key in reader.table}
-        for key in ("max_bytes", "soft_bytes"):
-            if isinstance(given.get(key), int):
-                raise ConfigurationError(
-                    f"{key} is {given[key]!r}, a number without a unit",
-                    remedy='write it as in "64KiB"',
-                )
-        return QueueCaps(**{"max_items": 64, **given})  # type: ignore[arg-type] # checked within
+    values = reader.table
 
-    return EdgePolicy(
-        reader.build(caps, QueueCaps(64)), admission or AdmissionPolicy.BLOCK
-    ), reader.problems
+    items = reader.build(lambda: QueueCaps(values.get("max_items", 64)), _UNKNOWN)  # type: ignore[arg-type]
+    soft = values.get("soft_items")
+    if items is not _UNKNOWN or type(soft) is not int:
+        items = reader.build(lambda: QueueCaps(items.max_items, soft), items)  # type: ignore[arg-type]
+    before = len(reader.problems)
+    sizes = [
+        reader.build(functools.partial(_size, key, values.get(key)), None, key=key)
+        for key in ("max_bytes", "soft_bytes")
+    ]
+    caps = items
+    if len(reader.problems) == before:
+        caps = reader.build(lambda: QueueCaps(items.max_items, items.soft_items, *sizes), items)
+    return EdgePolicy(caps, admission or AdmissionPolicy.BLOCK), reader.problems
 
 
 def node_policy(place: str, table: object) -> tuple[NodePolicy, list[Problem]]:
@@ -51,20 +56,19 @@ def node_policy(place: str, table: object) -> tuple[NodePolicy, list[Problem]]:
     values = reader.table
     criticality = reader.enum("criticality", CriticalityClass, CriticalityClass.OPERATIONAL)
     error_action = reader.enum("error_action", ErrorAction, None)
-    batching = reader.build(lambda: _batching(values.get("batching")), Batching.none())
-    deadline = reader.build(lambda: _deadline(values.get("deadline")), Deadline())
-    sim_cost = values.get("sim_cost", "0ns")
-
-    def policy() -> NodePolicy:
-        return NodePolicy(
-            batching=batching,
-            deadline=deadline,
-            criticality=criticality or CriticalityClass.OPERATIONAL,
-            error_action=error_action,
-            sim_cost=sim_cost,  # type: ignore[arg-type] # the constructor checks it
-        )
-
-    return reader.build(policy, NodePolicy()), reader.problems
+    batching = reader.build(
+        lambda: _batching(values.get("batching")), Batching.none(), key="batching"
+    )
+    deadline = reader.build(lambda: _deadline(values.get("deadline")), Deadline(), key="deadline")
+    sim_cost = reader.build(lambda: _sim_cost(values.get("sim_cost")), "0ns", key="sim_cost")
+    policy = NodePolicy(
+        batching=batching,
+        deadline=deadline,
+        criticality=criticality or CriticalityClass.OPERATIONAL,
+        error_action=error_action,
+        sim_cost=sim_cost,
+    )
+    return policy, reader.problems
 
 
 class _Reader:
@@ -73,7 +77,9 @@ class _Reader:
         self.problems: list[Problem] = []
         self.table: dict[str, object] = {}
         if not isinstance(table, dict):
-            self._report(Code.INVALID_VALUE, place, "is no table", f"write [{place}]")
+            self._report(
+                Code.INVALID_VALUE, place, f"is {table!r}, no table", "write policy = { … }"
+            )
             return
         for key, value in table.items():
             if key in known:
@@ -87,11 +93,12 @@ class _Reader:
     def _report(self, code: Code, place: str, message: str, remedy: str) -> None:
         self.problems.append(Problem(code, place, message, remedy))
 
-    def build(self, make: Callable[[], _T], default: _T) -> _T:
+    def build(self, make: Callable[[], _T], default: _T, *, key: str = "") -> _T:
         try:
             return make()
         except LimenError as error:
-            self.problems.append(Problem.from_error(self.place, error))
+            place = f"{self.place}.{key}" if key else self.place
+            self.problems.append(Problem.from_error(place, error))
             return default
 
     def enum(self, key: str, kind: type[_E], default: _E | None) -> _E | None:
@@ -114,30 +121,45 @@ def _spelling(member: Enum) -> str:
     return member.value if isinstance(member.value, str) else member.name.lower()
 
 
+def _require_known(table: dict[str, object], known: tuple[str, ...]) -> None:
+    for key in table:
+        if key not in known:
+            raise ConfigurationError(
+                f"unknown key {key!r}", code=Code.UNKNOWN_KEY, remedy=nearest(key, known)
+            )
+
+
 def _batching(value: object) -> Batching:
     if value is None:
         return Batching.none()
     example = 'write { fixed = 4 } or { fixed = 4, delta_t = "200ms" }'
     if not isinstance(value, dict) or "fixed" not in value:
         raise ConfigurationError(f"batching is {value!r}", remedy=example)
-    for key in value:
-        if key not in ("delta_t", "fixed"):
-            raise ConfigurationError(
-                f"unknown key {key!r} in batching",
-                code=Code.UNKNOWN_KEY,
-                remedy=nearest(key, ("delta_t", "fixed")),
-            )
+    _require_known(value, ("delta_t", "fixed"))
     if "delta_t" in value:
         return Batching.fixed_and_delta_t(value["fixed"], value["delta_t"])
     return Batching.fixed(value["fixed"])
 
 
+def _size(key: str, value: object) -> int | None:
+    if value is None:
+        return None
+    return parse_size_bytes(value, what=key)  # type: ignore[arg-type]
+
+
+def _sim_cost(value: object) -> str:
+    cost = "0ns" if value is None else value
+    parse_duration_ns(cost, what="sim_cost")  # type: ignore[arg-type]
+    return str(cost)
+
+
 def _deadline(value: object) -> Deadline:
     if value is None:
         return Deadline()
-    if isinstance(value, str):
-        return Deadline(value)
-    if isinstance(value, dict) and set(value) <= {"default", "slack"}:
+    if isinstance(value, (str, int, float)):
+        return Deadline(value)  # type: ignore[arg-type]
+    if isinstance(value, dict):
+        _require_known(value, ("default", "slack"))
         return Deadline(**value)
     raise ConfigurationError(
         f"deadline is {value!r}", remedy='write "250ms" or { default = "250ms", slack = "10ms" }'

@@ -38,5 +38,5 @@ class Problem:
 def refuse(name: str, problems: Sequence[Problem]) -> GraphError:
     """Return the error that reports all problems of a graph at once."""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    lines = [f"graph {printable(name)!r}: {count}", *(f"  {problem}" for problem in problems)]
+    lines = [f"graph '{printable(name)}': {count}", *(f"  {problem}" for problem in problems)]
     return GraphError("\n".join(lines), code=problems[0].code, problems=tuple(problems))

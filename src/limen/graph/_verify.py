@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import keyword
 import re
 from collections import Counter
@@ -9,13 +10,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from limen.errors import Code, LimenError
+from limen.graph._capacity import edge_problems, edge_warnings
 from limen.graph._problems import Problem, refuse
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
-from limen.node import NodeKind, NodePorts, SourceNode
-from limen.policy import AdmissionPolicy
+from limen.node import FunctionNode, NodeKind, NodePorts, SinkNode, SourceNode
 from limen.types import NodeIndex, PayloadSpec, PortId, PortIndex, TensorSpec, nearest
 
 SCHEDULERS: Final = ("edf", "round_robin")
+_ARITY: Final = {
+    NodeKind.SOURCE: (0, 1),
+    NodeKind.PROCESS: (1, 1),
+    NodeKind.MODEL: (1, 1),
+    NodeKind.SINK: (1, 0),
+}
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _C_KEYWORDS: Final = frozenset(
     [
@@ -76,7 +83,11 @@ class VerifiedGraph:
 
 
 def verify(
-    spec: GraphSpec, *, found: tuple[Problem, ...] = (), broken: frozenset[str] = frozenset()
+    spec: GraphSpec,
+    *,
+    found: tuple[Problem, ...] = (),
+    broken: frozenset[str] = frozenset(),
+    unread: frozenset[str] = frozenset(),
 ) -> VerifiedGraph:
     """Check a graph and resolve its ports.
 
@@ -84,11 +95,12 @@ def verify(
         spec: The graph.
         found: Problems that reading its file found already; reported together with these.
         broken: Nodes that could not be made; what follows from their absence is not reported.
+        unread: ``"nodes"`` or ``"edges"``, where some could not be read at all; likewise.
 
     Raises:
         GraphError: ``problems`` lists all that is wrong.
     """
-    check = _Check(spec, broken)
+    check = _Check(spec, broken, unread)
     check.run()
     problems = [*found, *check.problems]
     if problems:
@@ -99,9 +111,11 @@ def verify(
 
 
 class _Check:
-    def __init__(self, spec: GraphSpec, broken: frozenset[str]) -> None:
+    def __init__(self, spec: GraphSpec, broken: frozenset[str], unread: frozenset[str]) -> None:
         self.spec = spec
         self.broken = broken
+        self.unread = unread
+        self.unknown: dict[str, list[EdgeSpec]] = {}
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
         self.index = {node.name: NodeIndex(i) for i, node in enumerate(spec.nodes)}
@@ -111,19 +125,18 @@ class _Check:
 
     def run(self) -> None:
         self._names()
+        self._twice()
         self._prepare()
         self._link()
         self._connections()
-        order = self._order()
-        if order is not None:
-            self._resolve(order)
+        self._resolve(self._order())
         self._capacities()
 
     def _report(self, code: Code, place: str, message: str, remedy: str = "") -> None:
         self.problems.append(Problem(code, place, message, remedy))
 
     def _names(self) -> None:
-        if not self.spec.nodes and not self.broken:
+        if not self.spec.nodes and not self.broken and "nodes" not in self.unread:
             self._report(Code.ARITY, "graph", "it has no nodes", "add a source and a sink")
         if self.spec.scheduler not in SCHEDULERS:
             self._report(
@@ -137,12 +150,20 @@ class _Check:
                 self._report(
                     Code.DUPLICATE_NAME, name, f"{count} nodes have this name", "rename one"
                 )
-            if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name in _C_KEYWORDS:
+            if not _NAME.fullmatch(name):
+                self._report(
+                    Code.INVALID_NAME,
+                    repr(name),
+                    "not a valid node name",
+                    "use a-z, 0-9 and _, beginning with a letter",
+                )
+            elif keyword.iskeyword(name) or name in _C_KEYWORDS:
+                language = "Python" if keyword.iskeyword(name) else "C"
                 self._report(
                     Code.INVALID_NAME,
                     name,
-                    "not a valid node name",
-                    "use a-z, 0-9 and _, beginning with a letter, and no keyword of Python or C",
+                    f"not a valid node name: a reserved word of {language}",
+                    f"use another, as in {name}_1",
                 )
 
     def _prepare(self) -> None:
@@ -151,23 +172,70 @@ class _Check:
                 node.node.prepare()
             except LimenError as error:
                 self.problems.append(Problem.from_error(node.name, error))
+            except Exception as error:
+                self._report(
+                    Code.BAD_COMPONENT,
+                    node.name,
+                    f"cannot be prepared: {type(error).__name__}: {error}",
+                    "correct its parameters, or its method prepare",
+                )
             else:
-                self.ready.add(NodeIndex(i))
+                self._arity(NodeIndex(i), node)
+
+    def _arity(self, index: NodeIndex, node: NodeSpec) -> None:
+        wanted = _ARITY[node.node.kind]
+        if (len(node.node.input_names), len(node.node.output_names)) == wanted:
+            self.ready.add(index)
+            return
+        self._report(
+            Code.ARITY,
+            node.name,
+            f"a {node.node.kind.value} with {len(node.node.input_names)} inputs and "
+            f"{len(node.node.output_names)} outputs",
+            f"it has {wanted[0]} and {wanted[1]}: joins and splits cannot be run yet",
+        )
+
+    def _twice(self) -> None:
+        """Report components that stand in two places: their state would be shared."""
+        places: dict[int, list[str]] = {}
+        for spec in self.spec.nodes:
+            part: object = spec.node
+            match spec.node:
+                case FunctionNode():
+                    continue
+                case SourceNode(source=part) | SinkNode(sink=part):
+                    pass
+            places.setdefault(id(part), []).append(spec.name)
+        for names in places.values():
+            if len(names) > 1:
+                self._report(
+                    Code.BAD_COMPONENT,
+                    ", ".join(names),
+                    "one component stands in several places, and would mix their state",
+                    "make one for each",
+                )
 
     def _link(self) -> None:
         for edge in self.spec.edges:
             producer = self._endpoint(edge, edge.producer, outgoing=True)
             consumer = self._endpoint(edge, edge.consumer, outgoing=False)
             self.links.append((producer, consumer))
+        if "nodes" in self.unread:
+            return
+        known = [node.name for node in self.spec.nodes] + list(self.broken)
+        for name, edges in self.unknown.items():
+            self._report(
+                Code.UNKNOWN_NAME,
+                ", ".join(str(edge) for edge in edges),
+                f"no node {name!r}",
+                nearest(name, known) or "add the node",
+            )
 
     def _endpoint(self, edge: EdgeSpec, end: Endpoint, *, outgoing: bool) -> PortId | None:
         if end.node in self.broken:
             return None
         if end.node not in self.index:
-            known = [node.name for node in self.spec.nodes]
-            self._report(
-                Code.UNKNOWN_NAME, str(edge), f"no node {end.node!r}", nearest(end.node, known)
-            )
+            self.unknown.setdefault(end.node, []).append(edge)
             return None
         index = self.index[end.node]
         if index not in self.ready:
@@ -201,13 +269,7 @@ class _Check:
     def _connections(self) -> None:
         producers = Counter(producer for producer, _ in self.links if producer is not None)
         consumers = Counter(consumer for _, consumer in self.links if consumer is not None)
-        # An edge with one unknown end may have been meant for any port: say nothing of those.
-        loose = {
-            end.node
-            for edge, link in zip(self.spec.edges, self.links, strict=True)
-            for end, port in zip((edge.producer, edge.consumer), link, strict=True)
-            if port is None
-        }
+        loose = self._loose()
         for i, node in enumerate(self.spec.nodes):
             if NodeIndex(i) not in self.ready:
                 continue
@@ -246,7 +308,24 @@ class _Check:
                         "an output feeds one input: remove the others",
                     )
 
-    def _order(self) -> list[NodeIndex] | None:
+    def _loose(self) -> set[str]:
+        """Return the nodes that an edge with an unknown end may have been meant for."""
+        everything = {node.name for node in self.spec.nodes}
+        if "edges" in self.unread:
+            return everything
+        loose = {
+            end.node
+            for edge, link in zip(self.spec.edges, self.links, strict=True)
+            for end, port in zip((edge.producer, edge.consumer), link, strict=True)
+            if port is None
+        }
+        for name in self.unknown:
+            meant = difflib.get_close_matches(name, everything | self.broken, n=1, cutoff=0.5)
+            loose |= set(meant) or everything
+        return loose
+
+    def _order(self) -> list[NodeIndex]:
+        """Producers before consumers; nodes that a cycle feeds are left out."""
         waits: dict[NodeIndex, set[NodeIndex]] = {
             NodeIndex(i): set() for i in range(len(self.spec.nodes))
         }
@@ -257,14 +336,19 @@ class _Check:
         while waits:
             free = [i for i, before in waits.items() if not before]
             if not free:
-                names = " -> ".join(self.spec.nodes[i].name for i in waits)
+                cycle = _find_cycle(waits)
                 self._report(
                     Code.GRAPH_CYCLIC,
-                    names,
-                    "these nodes feed, or are fed by, a cycle",
-                    "remove an edge of it",
+                    " -> ".join(self.spec.nodes[i].name for i in (*cycle, cycle[0])),
+                    "the edges form a cycle",
+                    "remove one of them",
                 )
-                return None
+                # Without these, what is left may hold another cycle.
+                for i in cycle:
+                    del waits[i]
+                for before in waits.values():
+                    before.difference_update(cycle)
+                continue
             for i in free:
                 del waits[i]
             for before in waits.values():
@@ -285,12 +369,20 @@ class _Check:
             # What a broken producer would have sent is unknown: nothing true can be said here.
             if index not in self.ready or any(p not in arriving for p in upstream):
                 continue
-            if len(upstream) < wanted:
+            if len(upstream) != wanted:
                 continue
             try:
                 ports = node.node.resolve(self._inputs(index, arriving))
             except LimenError as error:
                 self.problems.append(Problem.from_error(self._incoming(index), error))
+                continue
+            except Exception as error:
+                self._report(
+                    Code.BAD_COMPONENT,
+                    node.name,
+                    f"its ports cannot be read: {type(error).__name__}: {error}",
+                    "correct its annotations, or its method resolve",
+                )
                 continue
             self.ports[index] = ports
             for p, port in enumerate(ports.outputs):
@@ -331,45 +423,22 @@ class _Check:
                     "move the batching to the consumer",
                 )
         for edge, (producer, consumer) in zip(self.spec.edges, self.links, strict=True):
-            if consumer is not None:
-                self._batch_fits(edge, self.spec.nodes[consumer.node])
+            payload: PayloadSpec | None = None
             if producer is not None:
-                self._payload_fits(edge, producer)
-
-    def _batch_fits(self, edge: EdgeSpec, node: NodeSpec) -> None:
-        batch = effective_batch(node)
-        if batch > edge.policy.caps.max_items:
-            self._report(
-                Code.BATCH_EXCEEDS_QUEUE,
-                str(edge),
-                f"capacity {edge.policy.caps.max_items} can never hold a batch of {batch}",
-                f"raise max_items to at least {batch}, or lower the batch of {node.name!r}",
-            )
-
-    def _payload_fits(self, edge: EdgeSpec, producer: PortId) -> None:
-        node = self.spec.nodes[producer.node]
-        caps = edge.policy.caps
-        blocks = edge.policy.admission is AdmissionPolicy.BLOCK
-        ports = self.ports.get(producer.node)
-        if ports is not None and blocks and caps.max_bytes is not None:
-            payload = ports.outputs[producer.port].spec
-            if isinstance(payload, TensorSpec) and not caps.can_ever_fit(payload.size_bytes):
-                self._report(
-                    Code.INVALID_CAPACITY,
-                    str(edge),
-                    f"max_bytes {caps.byte_limit} is below the payload's {payload.size_bytes}",
-                    f"raise max_bytes to at least {payload.size_bytes}",
-                )
-        live = isinstance(node.node, SourceNode) and not node.node.source.pausable
-        if blocks and live:
-            self.warnings.append(
-                f"edge {edge}: BLOCK behind the live source {node.name!r} moves the loss into the "
-                f"device; use drop_oldest to keep it here and counted"
-            )
+                ports = self.ports.get(producer.node)
+                payload = None if ports is None else ports.outputs[producer.port].spec
+                self.warnings += edge_warnings(edge, self.spec.nodes[producer.node])
+            into = None if consumer is None else self.spec.nodes[consumer.node]
+            self.problems += edge_problems(edge, payload, into)
 
 
-def effective_batch(node: NodeSpec) -> int:
-    """Return the most items that a step of the node takes: min(policy, node)."""
-    most = node.node.max_batch
-    wanted = node.policy.batching.max_items
-    return wanted if most is None else min(wanted, most)
+def _find_cycle(waits: dict[NodeIndex, set[NodeIndex]]) -> list[NodeIndex]:
+    """Return one cycle, in the direction of its edges; every node waits for another of them."""
+    path = [next(iter(waits))]
+    while True:
+        before = min(waits[path[-1]])
+        if before in path:
+            cycle = path[path.index(before) :][::-1]
+            first = cycle.index(min(cycle))
+            return cycle[first:] + cycle[:first]
+        path.append(before)

@@ -39,6 +39,8 @@ class _LineSink(Sink):
         """Check that the file can lie where it should."""
         if self.path is None:
             return
+        if "\0" in str(self.path):
+            raise OutputError(f"{str(self.path)!r} is no file name", remedy="remove the NUL in it")
         if not self.path.parent.is_dir():
             raise OutputError(
                 f"{self.path} cannot be written: there is no folder {self.path.parent}",

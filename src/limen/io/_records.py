@@ -33,7 +33,7 @@ def record_of(
     elif isinstance(spec, TensorSpec):
         record["value"] = _as_plain(message.payload)
     else:
-        record["value"] = msgspec.to_builtins(message.payload, str_keys=True, enc_hook=_as_text)
+        record["value"] = msgspec.to_builtins(message.payload, str_keys=True, enc_hook=_as_builtin)
     record["age_ms"] = round((now_ns - creation_ns) / 1e6, 3)
     if header.flags:
         record["flags"] = flag_names(message)
@@ -70,5 +70,7 @@ def _as_plain(payload: object) -> object:
     return array.tolist()
 
 
-def _as_text(value: object) -> str:
+def _as_builtin(value: object) -> object:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _as_plain(value)
     return str(value)

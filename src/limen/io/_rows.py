@@ -25,15 +25,23 @@ class Rows:
     def __init__(self, path: Path) -> None:
         self.name = path.name
         if not path.exists():
-            raise SensorError(f"{path} does not exist", code=Code.SENSOR_OPEN)
+            raise SensorError(
+                f"{path} does not exist",
+                code=Code.SENSOR_OPEN,
+                remedy="give the path of a CSV file",
+            )
         if not path.is_file():
-            raise SensorError(f"{path} is not a file", code=Code.SENSOR_OPEN)
+            raise SensorError(
+                f"{path} is not a file", code=Code.SENSOR_OPEN, remedy="give the path of a CSV file"
+            )
         try:
             # A byte that is not UTF-8 must cost its row only: it turns into text that is no number.
             file = path.open(encoding="utf-8-sig", errors="backslashreplace", newline="")
         except OSError as error:
             raise SensorError(
-                f"{path} cannot be opened: {error.strerror}", code=Code.SENSOR_OPEN
+                f"{path} cannot be opened: {error.strerror}",
+                code=Code.SENSOR_OPEN,
+                remedy="give the path of a CSV file that may be read",
             ) from error
         self._lines = _Lines(file)
         self._reader = csv.reader(self._lines, strict=True)

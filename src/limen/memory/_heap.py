@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import numpy as np
 
+from limen.errors import Code, ManagerError
 from limen.memory.contract import MemoryManager
 from limen.types import MessageToken
+
+# What an annotation with a number admits (PEP 484), and NumPy's scalars of that kind.
+_NUMBERS: dict[type, tuple[type, ...]] = {
+    bool: (bool, np.bool_),
+    int: (int, np.integer),
+    float: (float, int, np.floating, np.integer),
+    complex: (complex, float, int, np.number),
+}
 
 
 class HeapMemoryManager(MemoryManager):
     """Bounded slots of Python objects: the number of live objects is bounded.
 
-    Nothing is copied but array views, whose bytes belong to somebody else.
+    Objects are held by reference. Arrays and buffers are copied: their maker may write to them
+    again, and a view may lie in a slot that is used again.
+
+    Args:
+        depth: Number of slots.
+        kind: The class that payloads are instances of.
     """
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, kind: type = object) -> None:
         super().__init__(depth)
+        self._kind: type | tuple[type, ...] = _NUMBERS.get(kind, kind)
         self._payloads: list[object] = [None] * depth
 
     @property
@@ -27,9 +42,17 @@ class HeapMemoryManager(MemoryManager):
         return self._payloads[token]
 
     def _put(self, token: MessageToken, payload: object) -> None:
-        if isinstance(payload, np.ndarray) and payload.base is not None:
-            # A view may lie in another manager's slot, which is written over after the call.
+        if not isinstance(payload, self._kind):
+            raise ManagerError(
+                f"payload is a {type(payload).__qualname__}",
+                code=Code.PAYLOAD_MISMATCH,
+                remedy="emit what the port declares",
+            )
+        if isinstance(payload, np.ndarray):
             payload = payload.copy()
+            self._copies += 1
+        elif isinstance(payload, (bytearray, memoryview)):
+            payload = bytes(payload)
             self._copies += 1
         self._payloads[token] = payload
 

@@ -15,7 +15,9 @@ def payload_size_bytes(payload: object) -> int:
     """Return the bytes a payload counts for at byte caps: its buffer, or its own object size."""
     if isinstance(payload, np.ndarray):
         return payload.nbytes
-    if isinstance(payload, (bytes, bytearray, memoryview)):
+    if isinstance(payload, memoryview):
+        return payload.nbytes
+    if isinstance(payload, (bytes, bytearray)):
         return len(payload)
     return sys.getsizeof(payload)
 

@@ -32,6 +32,7 @@ def node(function: Callable[..., object]) -> FunctionNode:
     """Make a node from a function of one payload; the annotations are its ports.
 
     Returning None emits nothing. A parameter named ``out`` receives the output's slot: write there
-    and return it, and nothing is copied.
+    and return it, and nothing is copied. Payload and slot are valid during the call: copy what is
+    to be kept.
     """
     return FunctionNode(function)

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limen.compute import ComputeBackend, ComputeModel, ModelArtifact
-from limen.errors import Code, ConfigurationError, InferenceError
+from limen.errors import Code, InferenceError
 from limen.message import BatchView
 from limen.node._process import match_spec
 from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult
-from limen.types import PayloadSpec
+from limen.types import PayloadSpec, require_whole
 
 
 class InferenceModel(Node):
@@ -34,11 +34,9 @@ class InferenceModel(Node):
     def __init__(
         self, backend: ComputeBackend, artifact: ModelArtifact | Path, max_batch: int | None = None
     ) -> None:
-        if max_batch is not None and max_batch < 1:
-            raise ConfigurationError(f"max_batch is {max_batch}", remedy="give at least 1")
         self.backend = backend
         self._artifact = artifact
-        self._limit = max_batch
+        self._limit = None if max_batch is None else require_whole("max_batch", max_batch)
         self._loaded: ComputeModel | None = None
 
     def prepare(self) -> None:
@@ -95,10 +93,10 @@ class InferenceModel(Node):
         """Check what arrives against the model's input."""
         wanted = self.model.metadata.inputs[0][1]
         arriving = inputs.get(self.input_names[0], wanted)
-        match_spec(self.input_names[0], wanted, arriving)
+        axes = match_spec(self.input_names[0], wanted, arriving)
+        output = self.model.metadata.outputs[0][1].bind(axes)
         return NodePorts(
-            (Port(self.input_names[0], arriving),),
-            (Port(self.output_names[0], self.model.metadata.outputs[0][1]),),
+            (Port(self.input_names[0], arriving),), (Port(self.output_names[0], output),)
         )
 
     def step(self, ctx: StepContext) -> StepResult:
@@ -107,7 +105,8 @@ class InferenceModel(Node):
 
     def reset(self) -> None:
         """Let the model forget."""
-        self.model.reset()
+        if self._loaded is not None:
+            self._loaded.reset()
 
     def _infer(self, batch: BatchView, out: NDArray[np.generic]) -> None:
         self.model.infer_batch(batch.payloads, out)

@@ -52,7 +52,9 @@ class ProcessNode(Node):
 
     ``process(self, x)`` returns the output's payload, or None where nothing goes out. Its
     annotations are the ports. With a parameter ``out`` it is given the output's slot, writes there
-    and returns it: nothing is copied. Where the header matters, override ``process_message``.
+    and returns it: nothing is copied. ``x`` and ``out`` are valid during the call: copy what is to
+    be kept. Where the header matters, override ``process_message`` as well; it is called then, and
+    the annotations of ``process`` remain the ports.
     """
 
     # Class attributes, so that a subclass need not call __init__.
@@ -84,11 +86,18 @@ class ProcessNode(Node):
         axes = match_spec("in", declared, arriving)
         if isinstance(output, TensorSpec):
             output = output.bind(axes)
+        elif self._with_out:
+            raise GraphError(
+                f"out: {describe_spec(output)} has no slot to write into",
+                code=Code.INCOMPATIBLE_PORTS,
+                remedy="leave the parameter out away, or return a tensor",
+            )
         return NodePorts((Port("in", arriving),), (Port("out", output),))
 
     def step(self, ctx: StepContext) -> StepResult:
         """Take the batch prefix and process each message."""
-        if self._with_out:
+        own = type(self).process_message is not ProcessNode.process_message
+        if self._with_out and not own:
             return ctx.pop_and_process("in", lambda message: self._process_into(message, ctx))
         return ctx.pop_and_process("in", lambda message: self.process_message(message, ctx.clock))
 
@@ -116,7 +125,16 @@ class ProcessNode(Node):
 def _read_signature(
     process: Callable[..., object], place: str
 ) -> tuple[tuple[PayloadSpec, PayloadSpec], bool]:
-    names = [name for name in inspect.signature(process).parameters if name != "out"]
+    if inspect.iscoroutinefunction(process) or inspect.isgeneratorfunction(process):
+        raise ConfigurationError(
+            f"{place} is a coroutine or a generator", remedy="write a plain function that returns"
+        )
+    parameters = inspect.signature(process).parameters
+    names = [name for name in parameters if name != "out"]
+    if any(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in names):
+        raise ConfigurationError(
+            f"{place} takes its payload by keyword only", remedy="take it by position"
+        )
     if len(names) != 1:
         raise ConfigurationError(
             f"{place} takes {len(names)} inputs", remedy="take one payload (and, at most, out)"
@@ -141,7 +159,7 @@ def _read_signature(
             raise ConfigurationError(
                 f"{place}, {what}: {error.message}", remedy=error.remedy
             ) from error
-    return (specs[0], specs[1]), "out" in inspect.signature(process).parameters
+    return (specs[0], specs[1]), "out" in parameters
 
 
 def _without_none(hint: object) -> object:

@@ -17,7 +17,8 @@ class Produced(msgspec.Struct, frozen=True):
     """One message's worth from a source.
 
     Attributes:
-        payload: What it read; copied into a slot before the next call.
+        payload: What it read. Arrays and buffers are copied before the next call, other objects
+            are held by reference.
         creation_tick: When the device made it; the instant after the call if it does not say.
         deadline_ns: Absolute deadline, if the device sets one.
         qos: Its class.

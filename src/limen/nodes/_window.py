@@ -12,7 +12,7 @@ from limen.message import Message
 from limen.node import Consumed, NodePorts, Output, Port, ProcessNode, ProcessResult
 from limen.node.contract import StepContext, StepResult
 from limen.platform import PlatformClock
-from limen.types import PayloadSpec, TensorSpec, Ticks, describe_spec
+from limen.types import PayloadSpec, TensorSpec, Ticks, describe_spec, require_whole
 
 _CONSUMED = Consumed()
 
@@ -29,13 +29,8 @@ class Window(ProcessNode):
     """
 
     def __init__(self, size: int, stride: int | None = None) -> None:
-        stride = size if stride is None else stride
-        if size < 1:
-            raise ConfigurationError(f"size is {size}", remedy="a window has at least 1 sample")
-        if stride < 1:
-            raise ConfigurationError(
-                f"stride is {stride}", remedy="move on by at least 1 sample a window"
-            )
+        size = require_whole("size", size)
+        stride = size if stride is None else require_whole("stride", stride)
         if stride > size:
             raise ConfigurationError(
                 f"stride {stride} is larger than size {size}: samples in between would be lost",

@@ -9,6 +9,8 @@ import time
 from limen.platform.contract import PlatformClock
 from limen.types import Ticks
 
+_LONGEST_NS = int(threading.TIMEOUT_MAX) * 1_000_000_000
+
 
 class MonotonicClock(PlatformClock):
     """Real time: one tick is one nanosecond since the clock was made."""
@@ -28,7 +30,7 @@ class MonotonicClock(PlatformClock):
     def wait_until(self, tick: Ticks) -> None:
         """Sleep until the instant; a signal handler or another thread may ``wake`` the sleeper."""
         remaining_ns = tick - self.now_ticks()
-        timeout_s = min(max(remaining_ns, 0) / 1e9, threading.TIMEOUT_MAX)
+        timeout_s = min(max(remaining_ns, 0), _LONGEST_NS) / 1e9
         self._woken.acquire(timeout=timeout_s)
 
     def wake(self) -> None:

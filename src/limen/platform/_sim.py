@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from limen.errors import ConfigurationError
 from limen.platform.contract import NS_PER_SECOND, PlatformClock
-from limen.types import Ticks
+from limen.types import Ticks, require_whole
 
 
 class SimClock(PlatformClock):
@@ -18,7 +18,7 @@ class SimClock(PlatformClock):
 
     def __init__(self, tick_rate_hz: int = NS_PER_SECOND, start: int = 0, domain: int = 0) -> None:
         super().__init__(tick_rate_hz, domain)
-        self._now = start
+        self._now = require_whole("start", start, 0)
 
     def now_ticks(self) -> Ticks:
         """Return the simulated instant."""

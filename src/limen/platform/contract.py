@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import abc
 
-from limen.errors import ConfigurationError
-from limen.types import ClockDomainId, Ticks
+from limen.types import ClockDomainId, Ticks, require_whole
 
 NS_PER_SECOND = 1_000_000_000
 
@@ -33,12 +32,8 @@ class PlatformClock(abc.ABC):
     stands_still: bool = False
 
     def __init__(self, tick_rate_hz: int = NS_PER_SECOND, domain: int = 0) -> None:
-        if tick_rate_hz < 1:
-            raise ConfigurationError(
-                f"tick_rate_hz is {tick_rate_hz}", remedy="a clock ticks at least once a second"
-            )
-        self.tick_rate_hz = tick_rate_hz
-        self.domain = ClockDomainId(domain)
+        self.tick_rate_hz = require_whole("tick_rate_hz", tick_rate_hz)
+        self.domain = ClockDomainId(require_whole("domain", domain, 0))
 
     @abc.abstractmethod
     def now_ticks(self) -> Ticks:
@@ -61,3 +56,7 @@ class PlatformClock(abc.ABC):
     def nanos_to_ticks(self, nanos: int) -> Ticks:
         """Convert nanoseconds to ticks, rounding down."""
         return Ticks(nanos * self.tick_rate_hz // NS_PER_SECOND)
+
+    def duration_to_ticks(self, nanos: int) -> int:
+        """Convert a declared duration to ticks: a positive one is at least one tick."""
+        return max(self.nanos_to_ticks(nanos), 1) if nanos else 0

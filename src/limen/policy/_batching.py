@@ -74,5 +74,5 @@ class Batching:
 
     def in_ticks(self, clock: PlatformClock) -> BatchingTicks:
         """Convert to the clock's ticks, once, for the Plan."""
-        delta = None if self.delta_t_ns is None else clock.nanos_to_ticks(self.delta_t_ns)
+        delta = None if self.delta_t_ns is None else clock.duration_to_ticks(self.delta_t_ns)
         return BatchingTicks(self.max_items, delta)

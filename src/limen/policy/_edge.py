@@ -6,8 +6,7 @@ import enum
 from dataclasses import dataclass, field
 
 from limen.errors import Code, ConfigurationError
-from limen.policy._checks import require_type
-from limen.types import parse_size_bytes
+from limen.types import parse_size_bytes, require_type
 
 
 class Watermark(enum.IntEnum):

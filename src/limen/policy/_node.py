@@ -6,8 +6,7 @@ import enum
 from dataclasses import dataclass, field
 
 from limen.policy._batching import Batching
-from limen.policy._checks import require_type
-from limen.types import CriticalityClass, parse_duration_ns
+from limen.types import CriticalityClass, parse_duration_ns, require_type
 
 
 class ErrorAction(enum.Enum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sysconfig
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -28,20 +29,29 @@ from limen.node import (
 from limen.platform import PlatformClock
 from limen.policy import ErrorAction
 from limen.runtime._link import Link
-from limen.scheduling import NodePlan
+from limen.scheduling import NodePlan, staging
 from limen.telemetry import Histogram, InputStatistics, NodeStatistics, OutputStatistics
 from limen.types import (
     DeadlineNs,
     MessageToken,
     PortIndex,
+    QoSClass,
     SequenceNumber,
     TensorSpec,
     Ticks,
     make_trace_id,
+    require_type,
+    require_whole,
 )
 
 _log = logging.getLogger("limen")
 _KEPT_MESSAGES: Final = 8
+_LONGEST_TEXT: Final = 300
+_LIBRARIES: Final = (
+    "<",
+    str(Path(__file__).resolve().parents[1]),
+    *(sysconfig.get_path(key) for key in ("stdlib", "purelib", "platlib")),
+)
 
 
 class Now:
@@ -75,7 +85,7 @@ class NodeContext:
         self.managers: list[MemoryManager] = [
             StaticMemoryManager(port.spec, port.depth)
             if isinstance(port.spec, TensorSpec)
-            else HeapMemoryManager(port.depth)
+            else HeapMemoryManager(port.depth, port.spec.type)
             for port in plan.outputs
         ]
         self.inputs: list[Link] = []
@@ -83,7 +93,9 @@ class NodeContext:
         self.halted = False
         self.produced_nothing = False
         self.made = 0
+        self._failed_last = False
         self._emitted = [0] * len(plan.outputs)
+        self._most_emitted = staging(plan.node, plan.batching.max_items)
         self._pushed_at: list[Ticks] = []
         self._gather, self._scatter = _batch_buffers(plan)
         self.steps = 0
@@ -92,6 +104,7 @@ class NodeContext:
         self._messages: list[str] = []
         self._misses = 0
         self._gathers = 0
+        self._input_copies = 0
         self._latency = Histogram()
         self._wait = Histogram()
         self._age = Histogram()
@@ -132,7 +145,13 @@ class NodeContext:
         Raises:
             ManagerError: The payload does not fit the port.
         """
-        return self._emit(self._output(port), message.header, message.payload)
+        index = self._output(port)
+        if len(self.outputs[index][0].staged) >= self._most_emitted:
+            raise NodeError(
+                f"more than {self._most_emitted} messages emitted in a step",
+                remedy="declare max_emit",
+            )
+        return self._emit(index, message.header, message.payload)
 
     def pop_and_process(self, port: str, process: Callable[[Message], object]) -> StepResult:
         """Take the batch prefix of an input and hand the messages over one by one."""
@@ -186,56 +205,90 @@ class NodeContext:
         """Call a source once and push what it made."""
         begun = self._now.tick
         index = self._output(port)
+        due = self.plan.node.next_due()
         try:
             made = try_produce(begun)
         except Exception as error:
             self._after_call(begun)
             self._fail(error, None)
-            # A source that fails without having read anything must not spin.
-            self.produced_nothing = not isinstance(error, SensorError)
+            if isinstance(error, StopIteration):
+                return StepResult.TERMINAL
+            # A source that fails without having moved on must not spin.
+            stays = self.plan.node.next_due() == due if due is not None else self._failed_last
+            self._failed_last = True
+            self.produced_nothing = stays or not isinstance(error, SensorError)
             return StepResult.MADE_PROGRESS
         self._after_call(begun)
+        self._failed_last = False
         if made is SourceSignal.END_OF_STREAM:
             return StepResult.TERMINAL
         if made is SourceSignal.NOTHING_NOW:
             self.produced_nothing = True
             return StepResult.NO_INPUT
         if not isinstance(made, Produced):
-            self._fail(NodeError(f"a source returned {type(made).__qualname__}"), None)
-            self.produced_nothing = True
-            return StepResult.MADE_PROGRESS
-        sequence = SequenceNumber(self.made)
-        tick = self._now.tick if made.creation_tick is None else made.creation_tick
-        header = MessageHeader(
-            trace_id=make_trace_id(self.plan.index, PortIndex(index), sequence),
-            sequence=sequence,
-            creation_tick=tick,
-            origin_tick=tick,
-            payload_size_bytes=0,
-            deadline_ns=None if made.deadline_ns is None else DeadlineNs(made.deadline_ns),
-            qos=made.qos,
-            clock_domain=self.clock.domain,
-        )
+            self._fail(
+                NodeError(
+                    f"try_produce returned {type(made).__qualname__}; the source is ended",
+                    remedy="return Produced(payload), SourceSignal.NOTHING_NOW or "
+                    "SourceSignal.END_OF_STREAM",
+                ),
+                None,
+            )
+            return StepResult.TERMINAL
         try:
+            header = self._source_header(index, made)
             self._emit(index, header, made.payload)
         except LimenError as error:
             self._fail(error, None)
             return StepResult.MADE_PROGRESS
         self.made += 1
-        self._age.record(self.clock.ticks_to_nanos(self._now.tick - tick))
+        self._age.record(self.clock.ticks_to_nanos(self._now.tick - header.creation_tick))
         return StepResult.MADE_PROGRESS
 
-    def step_failed(self, error: Exception) -> None:
+    def _source_header(self, index: int, made: Produced) -> MessageHeader:
+        """Make the header of a source's message; what the source states is checked first."""
+        sequence = SequenceNumber(self.made)
+        tick = self._now.tick
+        if made.creation_tick is not None:
+            tick = Ticks(require_whole("creation_tick", made.creation_tick, 0))
+        deadline_ns: DeadlineNs | None = None
+        if made.deadline_ns is not None:
+            deadline_ns = DeadlineNs(require_whole("deadline_ns", made.deadline_ns, 0))
+        require_type("qos", made.qos, QoSClass, "give a QoSClass")
+        return MessageHeader(
+            trace_id=make_trace_id(self.plan.index, PortIndex(index), sequence),
+            sequence=sequence,
+            creation_tick=tick,
+            origin_tick=tick,
+            payload_size_bytes=0,
+            deadline_ns=deadline_ns,
+            qos=made.qos,
+            clock_domain=self.clock.domain,
+        )
+
+    def step_failed(self, error: Exception, taken_before: int) -> None:
         """Account for a step that raised outside the functions it handed over."""
         self._fail(error, None)
         for link in self.inputs:
+            if not link.hold and self.taken == taken_before:
+                # What it would have taken is lost, or it would fail on it for ever.
+                self._take_prefix(link)
             while link.hold:
                 link.finish("error")
-        self.produced_nothing = True
+        # A source that raises must not spin; the others have lost what they raised on.
+        self.produced_nothing = not self.inputs
+
+    @property
+    def taken(self) -> int:
+        """Messages taken so far."""
+        return sum(link.taken for link in self.inputs)
 
     def drop_inputs(self, reason: str) -> None:
         """Take and drop all that waits on the inputs, when the node ends."""
         for link in self.inputs:
+            # A hold is left only where an interrupt broke off a call.
+            while link.hold:
+                link.finish(reason)
             while len(link.ring):
                 link.take()
                 link.finish(reason)
@@ -250,6 +303,9 @@ class NodeContext:
         called = False
         try:
             with link.manager.read(token) as message:
+                if self.plan.owns_input and isinstance(message.payload, np.ndarray):
+                    message = Message(header, message.payload.copy())
+                    self._input_copies += 1
                 result = process(message)
                 self._after_call(begun)
                 called = True
@@ -315,7 +371,9 @@ class NodeContext:
             return view
         self._gathers += 1
         manager.gather(tokens, self._gather)
-        return self._gather[: len(tokens)]
+        view = self._gather[: len(tokens)]
+        view.flags.writeable = False
+        return view
 
     def _emit(
         self, index: int, header: MessageHeader, payload: object, *, in_place: bool = False
@@ -369,6 +427,7 @@ class NodeContext:
             messages=tuple(self._messages),
             deadline_misses=self._misses,
             gathers=self._gathers,
+            input_copies=self._input_copies,
             latency=self._latency.summary(),
             wait=self._wait.summary(),
             age=self._age.summary(),
@@ -413,14 +472,27 @@ class NodeContext:
 
 
 def describe_error(error: Exception) -> str:
-    """Say in one line what failed, and for a user's exception in which line of which file."""
+    """Say in a bounded line what failed, and for a user's exception in which line of which file."""
+    text = _text_of(error)
     if isinstance(error, LimenError):
-        return str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    text = f"{type(error).__qualname__}: {error}".splitlines()[0]
+        return text
+    trace = traceback.extract_tb(error.__traceback__)
+    # Where a library raised, the user's own line that called it says more.
+    frames = [frame for frame in trace if not frame.filename.startswith(_LIBRARIES)] or trace
     if not frames:
         return text
     return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
+
+
+def _text_of(error: Exception) -> str:
+    name = type(error).__qualname__
+    try:
+        text = str(error)
+    except Exception:
+        return f"{name}, which cannot be printed"
+    line = " ".join(text.split())
+    line = line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"
+    return line if isinstance(error, LimenError) else f"{name}: {line}"
 
 
 def _batch_buffers(plan: NodePlan) -> tuple[NDArray[np.generic], NDArray[np.generic]]:

@@ -67,7 +67,9 @@ class Link:
     def cannot_grow(self) -> bool:
         """Whether waiting for more items is in vain."""
         watermark = self.ring.occupancy(self.plan.policy).watermark
-        return self.pressed or bool(self.staged) or watermark is Watermark.AT_OR_ABOVE_HARD
+        if self.pressed or watermark is Watermark.AT_OR_ABOVE_HARD:
+            return True
+        return bool(self.staged) and not self._staged_head_fits()
 
     def offer(self, token: MessageToken, now: Ticks) -> PushOutcome:
         """Decide about a stored message and act on the decision."""
@@ -77,10 +79,10 @@ class Link:
         header = self.manager.peek_header(token)
         now_ns = self.clock.ticks_to_nanos(now)
         item = Item(header.payload_size_bytes, header.qos, header.deadline_ns, now_ns)
-        if self.staged:
-            # Order: nothing overtakes what is staged.
-            return self._stage(token)
         plan = self.plan
+        if self.staged and plan.policy.caps.can_ever_fit(item.size_bytes):
+            # Order: nothing overtakes what is staged. What can never fit is refused below.
+            return self._stage(token)
         verdict, reason, evict = decide(
             plan.policy, self.producer, item, now_ns, plan.default_ns, plan.slack_ns
         )
@@ -100,13 +102,8 @@ class Link:
     def flush(self, now: Ticks) -> bool:
         """Move staged messages into the ring, in order, as many as fit; whether any moved."""
         moved = False
-        while self.staged:
-            token = self.staged[0]
-            size = self.manager.peek_header(token).payload_size_bytes
-            if not self.plan.policy.caps.fits(len(self.ring), self.ring.size_bytes, size):
-                break
-            self.staged.popleft()
-            self._push(token, now)
+        while self.staged and self._staged_head_fits():
+            self._push(self.staged.popleft(), now)
             moved = True
         return moved
 
@@ -158,6 +155,10 @@ class Link:
             ring=len(self.ring),
             peak=self.peak,
         )
+
+    def _staged_head_fits(self) -> bool:
+        size = self.manager.peek_header(self.staged[0]).payload_size_bytes
+        return self.plan.policy.caps.fits(len(self.ring), self.ring.size_bytes, size)
 
     def _push(self, token: MessageToken, now: Ticks) -> None:
         self.producer.try_push(token, self.manager.peek_header(token), now)

@@ -6,7 +6,7 @@ import enum
 import logging
 from typing import Final
 
-from limen.errors import LifecycleError
+from limen.errors import LifecycleError, LimenError, NodeError
 from limen.message import MessageHeader
 from limen.node import NodeKind, StepResult
 from limen.platform import PlatformClock
@@ -16,7 +16,7 @@ from limen.runtime._link import Link
 from limen.runtime.contract import LimenRuntime, RuntimeStopHandle
 from limen.scheduling import NodeSummary, Plan, Readiness, make_policy
 from limen.telemetry import RunStatistics, account
-from limen.types import NodeIndex, Ticks, split_trace_id
+from limen.types import NodeIndex, Ticks, format_bytes, split_trace_id
 
 _log = logging.getLogger("limen")
 
@@ -55,7 +55,14 @@ class SingleThreadRuntime(LimenRuntime):
         self._drain_ticks = clock.nanos_to_ticks(drain_ns)
         self._policy = make_policy(plan.scheduler)
         self._stop_handle = RuntimeStopHandle(clock)
-        self._contexts = [NodeContext(node, self._now, self._locate) for node in plan.nodes]
+        try:
+            self._contexts = [NodeContext(node, self._now, self._locate) for node in plan.nodes]
+        except (MemoryError, OverflowError, ValueError) as error:
+            raise LifecycleError(
+                f"graph {plan.name!r} needs {format_bytes(plan.memory_bound_bytes)} of slots, "
+                f"which cannot be reserved: {error}",
+                remedy="lower max_items, batches or window sizes",
+            ) from error
         self._links: list[Link] = []
         for edge in plan.edges:
             producer = self._contexts[edge.producer.node]
@@ -86,11 +93,19 @@ class SingleThreadRuntime(LimenRuntime):
         self._now.sample()
         self._begin = self._now.tick
         self._state = _State.RUNNING
+        failing = ""
         try:
             for context in self._contexts:
+                failing = context.plan.name
                 self._started.append(context)
                 context.plan.node.initialize(self._clock, context.plan.ports)
                 context.plan.node.start(self._now.tick)
+        except Exception as error:
+            self._outcome = "failed"
+            self._release()
+            if isinstance(error, LimenError):
+                raise
+            raise NodeError(f"{failing} cannot start: {describe_error(error)}") from error
         except BaseException:
             self._release()
             raise
@@ -179,7 +194,10 @@ class SingleThreadRuntime(LimenRuntime):
         while True:
             changed, candidates = self._judge_in_turn()
             if candidates:
-                return self._policy.select_next(candidates).index
+                # A timed source takes no turn: one that is always due would else starve whoever
+                # does not come right behind it.
+                self._last = self._policy.select_next(candidates).index
+                return self._last
             if not changed:
                 return None
 
@@ -187,7 +205,9 @@ class SingleThreadRuntime(LimenRuntime):
         """Return the timed source whose instant came first, if it can be stepped."""
         due: list[tuple[Ticks, NodeIndex]] = []
         for context in self._contexts:
-            if context.plan.kind is NodeKind.SOURCE and not self._ended[context.plan.index]:
+            if context.plan.kind is not NodeKind.SOURCE or context.produced_nothing:
+                continue
+            if not self._ended[context.plan.index]:
                 tick = context.plan.node.next_due()
                 if tick is not None and tick <= self._now.tick:
                     due.append((tick, context.plan.index))
@@ -223,7 +243,11 @@ class SingleThreadRuntime(LimenRuntime):
         for link in links:
             changed = link.flush(self._now.tick) or changed
             changed = link.close_if_done() or changed
-        if self._ended[plan.index] or any(link.staged for link in links):
+        if self._ended[plan.index]:
+            return changed, Readiness.NOT_READY
+        if any(link.staged for link in links):
+            if plan.kind is NodeKind.SOURCE and self._inputs_ready(context, timed=timed):
+                self._held_back[plan.index] = True
             return changed, Readiness.NOT_READY
         if context.inputs and all(link.consumer.closed for link in context.inputs):
             self._end(context)
@@ -241,7 +265,9 @@ class SingleThreadRuntime(LimenRuntime):
     def _inputs_ready(self, context: NodeContext, *, timed: bool) -> bool:
         if context.plan.kind is NodeKind.SOURCE:
             return timed or (context.plan.node.next_due() is None and not context.produced_nothing)
-        return all(self._batch_ready(context, link) for link in context.inputs)
+        return not context.produced_nothing and all(
+            self._batch_ready(context, link) for link in context.inputs
+        )
 
     def _batch_ready(self, context: NodeContext, link: Link) -> bool:
         """Whether the prefix is full, or its window is closed."""
@@ -282,16 +308,19 @@ class SingleThreadRuntime(LimenRuntime):
 
     def _step_node(self, index: NodeIndex) -> None:
         context = self._contexts[index]
-        self._last = index
-        if self._held_back[index]:
-            self._held_back[index] = False
-            context.plan.node.resumed(self._now.tick)
         context.steps += 1
+        taken = context.taken
         try:
+            if self._held_back[index]:
+                self._held_back[index] = False
+                context.plan.node.resumed(self._now.tick)
             result = context.plan.node.step(context)
         except Exception as error:
-            context.step_failed(error)
+            context.step_failed(error, taken)
             return
+        if context.inputs and context.taken == taken:
+            # It was ready and took nothing: asked again at once, it would spin.
+            context.produced_nothing = True
         if result is StepResult.TERMINAL:
             self._end(context)
 
@@ -330,7 +359,7 @@ class SingleThreadRuntime(LimenRuntime):
                 tick = context.plan.node.next_due()
                 if tick is not None and tick > self._now.tick:
                     due.append(tick)
-                elif tick is None and context.produced_nothing:
+                elif context.produced_nothing:
                     due.append(self._now.tick + max(1, self._clock.nanos_to_ticks(IDLE_POLL_NS)))
             for link in context.inputs:
                 closes = self._closing_tick(context, link)
@@ -376,6 +405,7 @@ class SingleThreadRuntime(LimenRuntime):
         for context in self._started:
             try:
                 context.plan.node.stop()
+                context.plan.node.reset()
             except Exception as error:
                 text = f"{context.plan.name} failed to stop: {describe_error(error)}"
                 self._notes.append(text)

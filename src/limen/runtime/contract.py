@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import threading
 
 from limen.platform import PlatformClock
 from limen.telemetry import RunStatistics
@@ -14,17 +13,18 @@ class RuntimeStopHandle:
 
     def __init__(self, clock: PlatformClock) -> None:
         self._clock = clock
-        self._requested = threading.Event()
+        # A plain flag: taking a lock inside a signal handler may wait for ever.
+        self._requested = False
 
     def request_stop(self) -> None:
         """End the sources and let what is under way drain; idempotent."""
-        self._requested.set()
+        self._requested = True
         self._clock.wake()
 
     @property
     def is_stopping(self) -> bool:
         """Whether a stop has been requested."""
-        return self._requested.is_set()
+        return self._requested
 
 
 class LimenRuntime(abc.ABC):

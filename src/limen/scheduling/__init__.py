@@ -1,7 +1,15 @@
 """Which node is stepped next, and the frozen Plan that executors run."""
 
 from limen.scheduling._lower import lower
-from limen.scheduling._plan import EdgePlan, InputPlan, NodePlan, OutputPlan, Plan, verify_plan
+from limen.scheduling._plan import (
+    EdgePlan,
+    InputPlan,
+    NodePlan,
+    OutputPlan,
+    Plan,
+    staging,
+    verify_plan,
+)
 from limen.scheduling._policies import EdfPolicy, RoundRobin, make_policy
 from limen.scheduling.contract import DequeuePolicy, NodeSummary, Readiness
 
@@ -18,5 +26,6 @@ __all__ = [
     "RoundRobin",
     "lower",
     "make_policy",
+    "staging",
     "verify_plan",
 ]

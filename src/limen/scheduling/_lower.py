@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limen.graph import NodeSpec, VerifiedGraph
+from limen.graph import NodeSpec, VerifiedGraph, effective_batch
 from limen.node import NodeKind, NodePorts
 from limen.platform import PlatformClock
 from limen.policy import BatchingTicks
@@ -16,7 +16,7 @@ from limen.scheduling._plan import (
     staging,
     verify_plan,
 )
-from limen.types import EdgeIndex, NodeIndex, PortId, PortIndex, TensorSpec
+from limen.types import EdgeIndex, NodeIndex, ObjectSpec, PortId, PortIndex, TensorSpec
 
 
 def lower(graph: VerifiedGraph, clock: PlatformClock) -> Plan:
@@ -39,10 +39,7 @@ def lower(graph: VerifiedGraph, clock: PlatformClock) -> Plan:
 
 
 def _batching(node: NodeSpec, clock: PlatformClock) -> BatchingTicks:
-    wanted = node.policy.batching.in_ticks(clock)
-    most = node.node.max_batch
-    items = wanted.max_items if most is None else min(wanted.max_items, most)
-    return BatchingTicks(items, wanted.delta_ticks)
+    return BatchingTicks(effective_batch(node), node.policy.batching.in_ticks(clock).delta_ticks)
 
 
 def _edge(graph: VerifiedGraph, index: EdgeIndex) -> EdgePlan:
@@ -96,9 +93,11 @@ def _node(
         batching=batch,
         default_ns=deadline.default_ns,
         slack_ns=deadline.slack_ns,
-        sim_cost_ticks=clock.nanos_to_ticks(spec.policy.sim_cost_ns),
+        sim_cost_ticks=clock.duration_to_ticks(spec.policy.sim_cost_ns),
         criticality=spec.policy.criticality,
         on_error=spec.policy.on_error,
+        owns_input=any(isinstance(port.spec, TensorSpec) for port in ports.inputs)
+        and any(isinstance(port.spec, ObjectSpec) for port in ports.outputs),
         memory_bytes=spec.node.state_bytes + _batch_bytes(spec, ports, batch),
     )
 

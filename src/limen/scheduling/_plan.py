@@ -89,6 +89,8 @@ class NodePlan:
         sim_cost_ticks: What one call costs a simulated clock.
         criticality: Its class.
         on_error: What a failed call does.
+        owns_input: Whether it is handed copies of tensors: what it emits are objects, which may
+            keep a view of its input longer than the slot is its own.
         memory_bytes: What the node and its batches preallocate.
     """
 
@@ -105,6 +107,7 @@ class NodePlan:
     sim_cost_ticks: int
     criticality: CriticalityClass
     on_error: ErrorAction
+    owns_input: bool
     memory_bytes: int
 
 

@@ -100,6 +100,7 @@ class NodeStatistics:
         messages: The first failures in words.
         deadline_misses: Results that came after their deadline.
         gathers: Batches copied together because their slots were not neighbours.
+        input_copies: Tensors copied for it, because it makes objects that may keep a view of them.
         latency: Duration of a call.
         wait: Time that messages waited in the queue before it.
         age: Time from creation to the end of the call.
@@ -116,6 +117,7 @@ class NodeStatistics:
     messages: tuple[str, ...]
     deadline_misses: int
     gathers: int
+    input_copies: int
     latency: HistogramSummary
     wait: HistogramSummary
     age: HistogramSummary
@@ -144,7 +146,8 @@ class RunStatistics:
 
     Attributes:
         graph: The graph's name.
-        outcome: ``completed``, ``stopped``, ``halted`` or ``running``.
+        outcome: ``completed``, ``stopped``, ``halted``, ``deadlocked``, ``failed`` (at start) or
+            ``running``.
         duration_ns: From start to the last decision, by the graph's clock.
         nodes: By index.
         edges: By index.

@@ -1,5 +1,6 @@
 """The words everything else is said in: ids, ticks, dtypes, payload specs, classes, units."""
 
+from limen.types._checks import require_type, require_whole
 from limen.types._classes import ClockDomainId, CriticalityClass, MemoryClass, QoSClass
 from limen.types._dtypes import DataType
 from limen.types._ids import (
@@ -58,6 +59,8 @@ __all__ = [
     "parse_duration_ns",
     "parse_size_bytes",
     "printable",
+    "require_type",
+    "require_whole",
     "spec_from_annotation",
     "split_trace_id",
 ]

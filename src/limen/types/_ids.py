@@ -29,7 +29,7 @@ class PortId(NamedTuple):
 def make_trace_id(node: NodeIndex, port: PortIndex, sequence: SequenceNumber) -> TraceId:
     """Name one source message: the same inputs give the same trace id on every executor.
 
-    The sequence takes the low 48 bits and wraps there; port and node lie above it.
+    The sequence takes the low 48 bits and wraps there; port (of at most 256) and node lie above.
     """
     low = sequence & ((1 << _SEQUENCE_BITS) - 1)
     return TraceId((((node << _PORT_BITS) | port) << _SEQUENCE_BITS) | low)

@@ -59,7 +59,9 @@ def parse_size_bytes(text: str, *, what: str = "size") -> int:
 def _parse(text: object, units: dict[str, int], what: str, example: str, known: str) -> int:
     if not isinstance(text, str):
         raise ConfigurationError(
-            f"{what} is {text!r}, a number without a unit", remedy=f'write it as in "{example}"'
+            f"{what} is {text!r}, "
+            + ("a number without a unit" if type(text) in (int, float) else "no text"),
+            remedy=f'write it as in "{example}"',
         )
     match = _NUMBER.fullmatch(text)
     if match is None:

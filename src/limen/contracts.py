@@ -1,0 +1,26 @@
+"""Every contract in one place, for those who implement one."""
+
+from limen.compute import ComputeBackend, ComputeModel
+from limen.edge import Edge, EdgeConsumer, EdgeProducer
+from limen.memory import HeaderStore, MemoryManager
+from limen.node import Node, Sink, Source, StepContext
+from limen.platform import PlatformClock
+from limen.runtime import LimenRuntime
+from limen.scheduling import DequeuePolicy
+
+__all__ = [
+    "ComputeBackend",
+    "ComputeModel",
+    "DequeuePolicy",
+    "Edge",
+    "EdgeConsumer",
+    "EdgeProducer",
+    "HeaderStore",
+    "LimenRuntime",
+    "MemoryManager",
+    "Node",
+    "PlatformClock",
+    "Sink",
+    "Source",
+    "StepContext",
+]

@@ -1,0 +1,178 @@
+"""A graph file and the same graph written in Python are one graph."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import limen
+from limen.app import Model, check, load
+from limen.cli import main
+from limen.graph import Graph, GraphSpec, NodeSpec
+from limen.io import CsvSource, JsonLinesSink, TextLinesSink
+from limen.node import SinkNode, SourceNode
+from limen.nodes import Window
+from limen.platform import SimClock
+from limen.policy import (
+    AdmissionPolicy,
+    Batching,
+    Deadline,
+    EdgePolicy,
+    ErrorAction,
+    NodePolicy,
+    QueueCaps,
+)
+from limen.types import CriticalityClass
+
+GOOD = Path(__file__).parent / "graphs" / "good"
+ACTIVITY = Path(__file__).parents[1] / "examples" / "activity"
+NUMBERS = GOOD / "numbers.csv"
+
+
+def minimal() -> Graph:
+    graph = Graph("minimal")
+    graph.add("rows", CsvSource(NUMBERS, ["a", "b"], speed="max"))
+    graph.add("lines", TextLinesSink())
+    return graph.connect("rows", "lines")
+
+
+def every_policy() -> Graph:
+    graph = Graph("every policy", scheduler="edf")
+    graph.add(
+        "rows",
+        CsvSource(NUMBERS, ["b", "a"], rate_hz=2.5, dtype="f64"),
+        NodePolicy(criticality=CriticalityClass.BEST_EFFORT),
+    )
+    graph.add(
+        "pairs",
+        Window(size=2, stride=1),
+        NodePolicy(
+            batching=Batching.fixed_and_delta_t(4, "1500ms"),
+            deadline=Deadline("250ms", "10us"),
+            criticality=CriticalityClass.SAFETY_CRITICAL,
+            error_action=ErrorAction.CONTINUE,
+            sim_cost="2ms",
+        ),
+    )
+    graph.add("lines", JsonLinesSink(), NodePolicy(Batching.fixed(8), deadline="1min"))
+    graph.connect(
+        "rows.out",
+        "pairs.in",
+        EdgePolicy(QueueCaps(16, 8, 65536, 32000), AdmissionPolicy.DEADLINE_AND_QOS_AWARE),
+    )
+    return graph.connect(
+        "pairs", "lines", EdgePolicy(QueueCaps(8), admission=AdmissionPolicy.DROP_NEWEST)
+    )
+
+
+def two_chains() -> Graph:
+    graph = Graph("two chains")
+    graph.add("a", CsvSource(NUMBERS, ["a"], rate_hz=10)).add("a_lines", JsonLinesSink())
+    graph.add("b", CsvSource(NUMBERS, ["b"], rate_hz=10)).add("b_pairs", Window(2))
+    graph.add("b_lines", TextLinesSink())
+    graph.connect("a", "a_lines", EdgePolicy(QueueCaps(1)))
+    return graph.chain("b", "b_pairs", "b_lines")
+
+
+def activity() -> Graph:
+    spec = importlib.util.spec_from_file_location("activity_example", ACTIVITY / "activity.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    graph: Graph = module.activity()
+    return graph
+
+
+PAIRS: dict[Path, Callable[[], Graph]] = {
+    GOOD / "minimal.toml": minimal,
+    GOOD / "every_policy.toml": every_policy,
+    GOOD / "two_chains.toml": two_chains,
+    ACTIVITY / "activity.toml": activity,
+}
+pairs = pytest.mark.parametrize(("path", "build"), PAIRS.items(), ids=[path.stem for path in PAIRS])
+
+
+def structure(spec: GraphSpec) -> object:
+    """Return all that a graph says, as plain values that compare."""
+    return spec.name, spec.scheduler, [describe(node) for node in spec.nodes], spec.edges
+
+
+def describe(node: NodeSpec) -> object:
+    component: object = node.node
+    if isinstance(component, SourceNode):
+        component = component.source
+    elif isinstance(component, SinkNode):
+        component = component.sink
+    parameters: object
+    match component:
+        case CsvSource():
+            state = vars(component)
+            kept = ("columns", "rate_hz", "dtype", "allow_nan", "_speed")
+            parameters = [component.path.resolve(), *(state[name] for name in kept)]
+        case Window():
+            parameters = [component.size, component.stride]
+        case Model():
+            component.prepare()
+            parameters = [component.artifact_sha256, component.backend.name, component.max_batch]
+        case JsonLinesSink() | TextLinesSink():
+            parameters = [component.path]
+        case _:
+            raise AssertionError(f"{component} is not described")
+    return node.name, type(component), parameters, node.policy
+
+
+@pairs
+def test_a_file_and_its_builder_give_one_structure(path: Path, build: Callable[[], Graph]) -> None:
+    assert structure(load(path).spec()) == structure(build().spec())
+
+
+@pairs
+def test_a_file_and_its_builder_lower_to_one_memory_bound(
+    path: Path, build: Callable[[], Graph]
+) -> None:
+    from_file, built = check(load(path), SimClock()), check(build(), SimClock())
+    assert [edge.name for edge in from_file.edges] == [edge.name for edge in built.edges]
+    assert from_file.memory_bound_bytes == built.memory_bound_bytes > 0
+
+
+@pairs
+def test_a_file_and_its_builder_run_alike(
+    path: Path, build: Callable[[], Graph], capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = []
+    for graph in (load(path), build()):
+        report = limen.run(graph, clock=SimClock())
+        assert report.statistics.closes
+        seen.append((capsys.readouterr().out, report.to_json()))
+    assert seen[0] == seen[1]
+    assert seen[0][0]
+
+
+def test_every_good_file_has_its_builder() -> None:
+    assert set(GOOD.glob("*.toml")) == {path for path in PAIRS if path.parent == GOOD}
+
+
+@pytest.mark.parametrize("path", PAIRS, ids=lambda path: path.stem)
+def test_check_as_json_is_one_object_that_says_valid(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = check(load(path), SimClock())
+    monkeypatch.setattr(sys, "argv", ["limen", "check", "--json", str(path)])
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 0
+    record = json.loads(out.getvalue())
+    assert out.getvalue().count("\n") == 1
+    assert record["valid"] is True
+    assert record["graph"] == plan.name
+    assert record["memory_bound_bytes"] == plan.memory_bound_bytes
+    assert [node["name"] for node in record["nodes"]] == [node.name for node in plan.nodes]
+    assert [edge["name"] for edge in record["edges"]] == [edge.name for edge in plan.edges]
