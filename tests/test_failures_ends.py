@@ -35,7 +35,7 @@ from limen import (
 from limen.errors import LifecycleError, OutputError, SensorError
 from limen.io import CsvSource
 from limen.message import Message
-from limen.node import Node, NodePorts, Output, Port, StepResult
+from limen.node import Node, NodeKind, NodePorts, Output, Port, StepResult
 
 
 def test_a_failure_downstream_names_the_row_of_the_file_it_came_from(tmp_path: Path) -> None:
@@ -229,6 +229,7 @@ class Sinking(Sink):
 class Lost(Node):
     """A sink-like node that asks for a port it does not have."""
 
+    kind = NodeKind.SINK
     input_names = ("in",)
     output_names = ()
 

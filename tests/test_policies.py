@@ -36,7 +36,7 @@ _MISUSES: dict[str, tuple[Callable[[], object], str, str]] = {
     "half an item": (lambda: _CAPS(1.5), "max_items is 1.5", "whole number"),
     "items as a truth value": (lambda: _CAPS(True), "max_items is True", "whole number"),
     "soft above hard": (lambda: _CAPS(4, 5), "soft_items 5", "lower it to 4"),
-    "soft of zero": (lambda: _CAPS(4, 0), "soft_items 0", "lower it to 4"),
+    "soft of zero": (lambda: _CAPS(4, 0), "soft_items 0", "at least 1"),
     "soft as a fraction": (lambda: _CAPS(4, 1.5), "soft_items is 1.5", "whole number"),
     "soft as a truth value": (lambda: _CAPS(4, True), "soft_items is True", "whole number"),
     "soft items with a unit": (lambda: _CAPS(4, "2B"), "soft_items is '2B'", "whole number"),

@@ -82,7 +82,7 @@ def test_a_size_is_read_exactly(text: str, size: int) -> None:
     ("value", "wrong", "right"),
     [
         (200, "200, a number without a unit", 'write it as in "200ms"'),
-        (None, "None, no text", 'write it as in "200ms"'),
+        (None, "None", 'write it as in "200ms"'),
         ("", "is not a number with a unit", 'write it as in "200ms"'),
         ("soon", "is not a number with a unit", 'write it as in "200ms"'),
         ("-5ms", "is not a number with a unit", 'write it as in "200ms"'),

@@ -42,7 +42,10 @@ _Speed = Annotated[
 ]
 _Import = Annotated[
     bool,
-    typer.Option("--allow-import", help="Let node types name modules: graph files are code."),
+    typer.Option(
+        "--allow-import",
+        help="Let node types name modules, also beside FILE.",
+    ),
 ]
 
 
@@ -55,7 +58,7 @@ def run(
     allow_import: _Import = False,
 ) -> None:
     """Run a graph until its sources end; results on stdout, the accounting at the end."""
-    graph = load(file, allow_import=allow_import)
+    graph = _load(file, allow_import)
     _apply_speed(graph, speed)
     report, code = execute(graph, _clock(sim))
     if json:
@@ -71,7 +74,7 @@ def run(
 @_app.command(name="check", epilog=_EPILOG)
 def check_command(file: _File, json: _Json = False, allow_import: _Import = False) -> None:
     """Say all that is wrong with a graph, or what it will take; start nothing."""
-    plan = check(load(file, allow_import=allow_import), SimClock())
+    plan = check(_load(file, allow_import), SimClock())
     if json:
         print(_plan_json(plan))
         return
@@ -86,6 +89,9 @@ def check_command(file: _File, json: _Json = False, allow_import: _Import = Fals
             f"{edge.policy.caps.max_items} items, "
             f"{slots.depth} slots, {format_bytes(slots.memory_bytes)}"
         )
+    for node in plan.nodes:
+        if node.owns_input:
+            print(f"  copy: {node.name} gets copies of its input, as it makes objects of tensors")
     print(f"  memory bound: {format_bytes(plan.memory_bound_bytes)} of payload slots and buffers")
     for warning in plan.warnings:
         print(f"  warning: {printable(warning)}")
@@ -119,6 +125,13 @@ def main() -> None:
 def printable_lines(text: str) -> str:
     """Escape what a terminal would act on, but keep line breaks."""
     return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def _load(file: Path, allow_import: bool) -> Graph:
+    """Read a graph; modules beside its file can be named once imports are allowed."""
+    if allow_import:
+        sys.path.insert(0, str(file.resolve().parent))
+    return load(file, allow_import=allow_import)
 
 
 def _clock(sim: bool) -> PlatformClock:

@@ -29,40 +29,43 @@ def edge_problems(
         )
     if caps.max_bytes is None or not isinstance(payload, TensorSpec):
         return problems
-    if not caps.can_ever_fit(payload.size_bytes):
-        if edge.policy.admission is AdmissionPolicy.BLOCK:
-            problems.append(
-                Problem(
-                    Code.INVALID_CAPACITY,
-                    str(edge),
-                    f"max_bytes {caps.byte_limit} is below the payload's {payload.size_bytes}",
-                    f"raise max_bytes to at least {payload.size_bytes}",
-                )
-            )
-    elif batch * payload.size_bytes > caps.byte_limit:
+    blocks = edge.policy.admission is AdmissionPolicy.BLOCK
+    if blocks and not caps.can_ever_fit(payload.size_bytes):
         problems.append(
             Problem(
-                Code.BATCH_EXCEEDS_QUEUE,
+                Code.INVALID_CAPACITY,
                 str(edge),
-                f"max_bytes {caps.byte_limit} can never hold a batch of {batch} × "
-                f"{payload.size_bytes} B",
-                f"raise max_bytes to at least {batch * payload.size_bytes}, or lower the batch of "
-                f"{name!r}",
+                f"max_bytes {caps.byte_limit} is below the payload's {payload.size_bytes}",
+                f"raise max_bytes to at least {payload.size_bytes}",
             )
         )
     return problems
 
 
-def edge_warnings(edge: EdgeSpec, producer: NodeSpec) -> list[str]:
-    """Return what is legal and probably not meant."""
-    blocks = edge.policy.admission is AdmissionPolicy.BLOCK
-    live = isinstance(producer.node, SourceNode) and not producer.node.source.pausable
-    if not (blocks and live):
-        return []
-    return [
-        f"edge {edge}: BLOCK behind the live source {producer.name!r} moves the loss into the "
-        f"device; use drop_oldest to keep it here and counted"
-    ]
+def edge_warnings(
+    edge: EdgeSpec,
+    payload: PayloadSpec | None,
+    producer: NodeSpec | None,
+    consumer: NodeSpec | None,
+) -> list[str]:
+    """Return what is legal and probably not meant; what is None is unknown."""
+    warnings: list[str] = []
+    source = producer.node.source if producer and isinstance(producer.node, SourceNode) else None
+    if edge.policy.admission is AdmissionPolicy.BLOCK and source and not source.pausable:
+        warnings.append(
+            f"edge {edge}: BLOCK behind a live source moves the loss into the device; use "
+            f"drop_oldest to keep it here and counted"
+        )
+    caps = edge.policy.caps
+    if consumer is None or caps.max_bytes is None or not isinstance(payload, TensorSpec):
+        return warnings
+    batch = effective_batch(consumer) * payload.size_bytes
+    if caps.can_ever_fit(payload.size_bytes) and batch > caps.byte_limit:
+        warnings.append(
+            f"edge {edge}: max_bytes {caps.byte_limit} never holds a full batch of {batch} B; "
+            f"{consumer.name!r} gets shorter ones"
+        )
+    return warnings
 
 
 def effective_batch(node: NodeSpec) -> int:

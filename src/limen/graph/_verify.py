@@ -427,9 +427,10 @@ class _Check:
             if producer is not None:
                 ports = self.ports.get(producer.node)
                 payload = None if ports is None else ports.outputs[producer.port].spec
-                self.warnings += edge_warnings(edge, self.spec.nodes[producer.node])
+            out = None if producer is None else self.spec.nodes[producer.node]
             into = None if consumer is None else self.spec.nodes[consumer.node]
             self.problems += edge_problems(edge, payload, into)
+            self.warnings += edge_warnings(edge, payload, out, into)
 
 
 def _find_cycle(waits: dict[NodeIndex, set[NodeIndex]]) -> list[NodeIndex]:

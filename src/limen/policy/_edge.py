@@ -128,7 +128,9 @@ def _check_soft(soft_name: str, soft: object, hard_name: str, hard: int) -> None
         raise ConfigurationError(
             f"{soft_name} {soft} is not within 1 … {hard_name} {hard}",
             code=Code.INVALID_CAPACITY,
-            remedy=f"a soft mark lies within its cap: lower it to {hard} or raise {hard_name}",
+            remedy=f"a soft mark lies within its cap: lower it to {hard} or raise {hard_name}"
+            if soft > hard
+            else "a soft mark is at least 1",
         )
 
 

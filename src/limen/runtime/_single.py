@@ -124,6 +124,8 @@ class SingleThreadRuntime(LimenRuntime):
     def step(self) -> bool:
         """Make one decision: step a node or wait for the next instant; False once all ended."""
         self._require(_State.RUNNING, "step")
+        if self._outcome != "running":
+            return False
         if self._limits():
             return False
         chosen = self._choose()
@@ -141,7 +143,8 @@ class SingleThreadRuntime(LimenRuntime):
             return
         left = sum(len(link.ring) + len(link.staged) for link in self._links)
         if left:
-            self._notes.append(f"{left} messages were left and given up")
+            noun = "message was" if left == 1 else "messages were"
+            self._notes.append(f"{left} {noun} left and given up")
         for context in self._contexts:
             self._give_up(context)
         if self._outcome == "running":
