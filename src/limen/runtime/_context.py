@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import sysconfig
-import traceback
 from collections.abc import Callable
-from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +23,10 @@ from limen.node import (
 )
 from limen.platform import PlatformClock
 from limen.policy import ErrorAction
+from limen.runtime._counters import NodeCounters
 from limen.runtime._link import Link
 from limen.scheduling import NodePlan, staging
-from limen.telemetry import Histogram, InputStatistics, NodeStatistics, OutputStatistics
+from limen.telemetry import InputStatistics, NodeStatistics, OutputStatistics
 from limen.types import (
     DeadlineNs,
     MessageToken,
@@ -42,15 +38,6 @@ from limen.types import (
     make_trace_id,
     require_type,
     require_whole,
-)
-
-_log = logging.getLogger("limen")
-_KEPT_MESSAGES: Final = 8
-_LONGEST_TEXT: Final = 300
-_LIBRARIES: Final = (
-    "<",
-    str(Path(__file__).resolve().parents[1]),
-    *(sysconfig.get_path(key) for key in ("stdlib", "purelib", "platlib")),
 )
 
 
@@ -98,16 +85,7 @@ class NodeContext:
         self._most_emitted = staging(plan.node, plan.batching.max_items)
         self._pushed_at: list[Ticks] = []
         self._gather, self._scatter = _batch_buffers(plan)
-        self.steps = 0
-        self._calls = 0
-        self._errors = 0
-        self._messages: list[str] = []
-        self._misses = 0
-        self._gathers = 0
-        self._input_copies = 0
-        self._latency = Histogram()
-        self._wait = Histogram()
-        self._age = Histogram()
+        self.counters = NodeCounters(plan)
 
     @property
     def now_ticks(self) -> Ticks:
@@ -242,7 +220,7 @@ class NodeContext:
             self._fail(error, None)
             return StepResult.MADE_PROGRESS
         self.made += 1
-        self._age.record(self.clock.ticks_to_nanos(self._now.tick - header.creation_tick))
+        self.counters.age.record(self.clock.ticks_to_nanos(self._now.tick - header.creation_tick))
         return StepResult.MADE_PROGRESS
 
     def _source_header(self, index: int, made: Produced) -> MessageHeader:
@@ -305,7 +283,7 @@ class NodeContext:
             with link.manager.read(token) as message:
                 if self.plan.owns_input and isinstance(message.payload, np.ndarray):
                     message = Message(header, message.payload.copy())
-                    self._input_copies += 1
+                    self.counters.input_copies += 1
                 result = process(message)
                 self._after_call(begun)
                 called = True
@@ -344,24 +322,24 @@ class NodeContext:
         self._pushed_at = [link.consumer.push_tick_at(index) for index in range(length)]
         for pushed in self._pushed_at:
             link.take()
-            self._wait.record(self.clock.ticks_to_nanos(self._now.tick - pushed))
+            self.counters.wait.record(self.clock.ticks_to_nanos(self._now.tick - pushed))
         return self._pushed_at
 
     def _after_call(self, begun: Ticks) -> None:
         self.clock.charge(self.plan.sim_cost_ticks)
         self._now.sample()
-        self._calls += 1
-        self._latency.record(self.clock.ticks_to_nanos(self._now.tick - begun))
+        self.counters.calls += 1
+        self.counters.latency.record(self.clock.ticks_to_nanos(self._now.tick - begun))
 
     def _note_result(self, link: Link, header: MessageHeader, pushed: Ticks) -> None:
         """Count age and deadline of a result, at the instant after the call."""
         now_ns = self.now_nanos
-        self._age.record(now_ns - self.clock.ticks_to_nanos(header.creation_tick))
+        self.counters.age.record(now_ns - self.clock.ticks_to_nanos(header.creation_tick))
         deadline_ns: int | None = header.deadline_ns
         if deadline_ns is None and link.plan.default_ns is not None:
             deadline_ns = self.clock.ticks_to_nanos(pushed) + link.plan.default_ns
         if deadline_ns is not None and deadline_ns + link.plan.slack_ns < now_ns:
-            self._misses += 1
+            self.counters.misses += 1
 
     def _batch_payloads(
         self, manager: StaticMemoryManager, tokens: list[MessageToken]
@@ -369,7 +347,7 @@ class NodeContext:
         view = manager.neighbours(tokens)
         if view is not None:
             return view
-        self._gathers += 1
+        self.counters.gathers += 1
         manager.gather(tokens, self._gather)
         view = self._gather[: len(tokens)]
         view.flags.writeable = False
@@ -393,12 +371,7 @@ class NodeContext:
 
     def _fail(self, error: Exception, header: MessageHeader | None) -> None:
         """Count a failed call, keep it in words, and act as the policy says."""
-        self._errors += 1
-        where = "" if header is None else f" ({self._locate(header)})"
-        text = f"{describe_error(error)}{where}"
-        if len(self._messages) < _KEPT_MESSAGES:
-            self._messages.append(text)
-            _log.warning("node %s: %s", self.plan.name, text)
+        self.counters.fail(error, "" if header is None else self._locate(header))
         if self.plan.on_error is ErrorAction.HALT_GRAPH:
             self.halted = True
 
@@ -416,24 +389,8 @@ class NodeContext:
 
     def node_statistics(self) -> NodeStatistics:
         """Return the node's counts so far."""
-        plan = self.plan
-        return NodeStatistics(
-            name=plan.name,
-            kind=plan.kind.value,
-            steps=self.steps,
-            calls=self._calls,
-            processed=sum(link.consumed for link in self.inputs) if plan.inputs else self.made,
-            errors=self._errors,
-            messages=tuple(self._messages),
-            deadline_misses=self._misses,
-            gathers=self._gathers,
-            input_copies=self._input_copies,
-            latency=self._latency.summary(),
-            wait=self._wait.summary(),
-            age=self._age.summary(),
-            sha256=plan.node.artifact_sha256,
-            memory_bytes=plan.memory_bytes,
-        )
+        used = sum(link.consumed for link in self.inputs)
+        return self.counters.statistics(used if self.plan.inputs else self.made)
 
     def input_statistics(self) -> tuple[InputStatistics, ...]:
         """Return the counts of the inputs."""
@@ -469,30 +426,6 @@ class NodeContext:
                 )
             )
         return tuple(found)
-
-
-def describe_error(error: Exception) -> str:
-    """Say in a bounded line what failed, and for a user's exception in which line of which file."""
-    text = _text_of(error)
-    if isinstance(error, LimenError):
-        return text
-    trace = traceback.extract_tb(error.__traceback__)
-    # Where a library raised, the user's own line that called it says more.
-    frames = [frame for frame in trace if not frame.filename.startswith(_LIBRARIES)] or trace
-    if not frames:
-        return text
-    return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
-
-
-def _text_of(error: Exception) -> str:
-    name = type(error).__qualname__
-    try:
-        text = str(error)
-    except Exception:
-        return f"{name}, which cannot be printed"
-    line = " ".join(text.split())
-    line = line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"
-    return line if isinstance(error, LimenError) else f"{name}: {line}"
 
 
 def _batch_buffers(plan: NodePlan) -> tuple[NDArray[np.generic], NDArray[np.generic]]:

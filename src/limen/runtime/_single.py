@@ -11,7 +11,8 @@ from limen.message import MessageHeader
 from limen.node import NodeKind, StepResult
 from limen.platform import PlatformClock
 from limen.policy import Refusal, Watermark
-from limen.runtime._context import NodeContext, Now, describe_error
+from limen.runtime._context import NodeContext, Now
+from limen.runtime._counters import describe_error
 from limen.runtime._link import Link
 from limen.runtime.contract import LimenRuntime, RuntimeStopHandle
 from limen.scheduling import NodeSummary, Plan, Readiness, make_policy
@@ -311,7 +312,7 @@ class SingleThreadRuntime(LimenRuntime):
 
     def _step_node(self, index: NodeIndex) -> None:
         context = self._contexts[index]
-        context.steps += 1
+        context.counters.steps += 1
         taken = context.taken
         try:
             if self._held_back[index]:
