@@ -318,3 +318,13 @@ def test_a_graph_with_one_message_a_second_uses_less_than_a_hundredth_of_a_proce
     share = (last_cpu_s - first_cpu_s) / (last_s - first_s)
     print(f"{100 * share:.3f} % CPU at one message a second")
     assert share < 0.01
+
+
+def test_check_says_what_is_wrong_as_json_too() -> None:
+    bad = Path(__file__).parent / "graphs" / "bad" / "five_mistakes.toml"
+    done = limen_command("check", str(bad), "--json")
+    assert done.returncode == 2
+    answer = json.loads(done.stdout)
+    assert answer["valid"] is False
+    assert len(answer["problems"]) == 5
+    assert all(problem["place"] and problem["remedy"] for problem in answer["problems"])

@@ -234,7 +234,7 @@ def test_a_source_that_fails_without_moving_on_starves_nobody(
 def test_a_timed_source_that_has_nothing_when_due_is_asked_again_after_a_pause() -> None:
     source = ListSource([SourceSignal.NOTHING_NOW] * 3 + numbers(1), at_ns=[0])
     _, sink = run_worker(Doing(forward), source=source)
-    assert source.calls[:4] == [0, MS, 2 * MS, 3 * MS]
+    assert source.calls[:4] == [0, MS, 3 * MS, 7 * MS]
     assert sink.sequences == [0]
 
 

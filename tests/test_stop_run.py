@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import pytest
@@ -245,3 +246,13 @@ def test_a_node_that_ends_early_ends_those_before_and_behind_it() -> None:
     assert statistics.outcome == "completed"
     assert sink.sequences == [0, 1, 2]
     assert len(source.calls) < 10, "nobody listens any more"
+
+
+def test_a_source_without_a_schedule_is_asked_less_and_less_while_nothing_comes() -> None:
+    source = ListSource([SourceSignal.NOTHING_NOW] * 500 + numbers(1))
+    graph = Graph("idle").add("source", source).add("sink", CollectingSink())
+    runtime = runtime_of(graph.connect("source", "sink"))
+    runtime.run()
+    waits = [b - a for a, b in itertools.pairwise(source.calls[:500])]
+    assert waits[:6] == [1 * MS, 2 * MS, 4 * MS, 8 * MS, 16 * MS, 20 * MS]
+    assert set(waits[6:]) == {20 * MS}

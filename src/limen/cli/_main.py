@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from limen.app import check, load, set_speed
 from limen.cli._demo import run_demo
 from limen.cli._execute import ExitCode, execute, settle
-from limen.errors import ConfigurationError, LimenError
-from limen.graph import Graph
+from limen.errors import ConfigurationError, GraphError, LimenError
+from limen.graph import Graph, Problem
 from limen.platform import MonotonicClock, PlatformClock, SimClock
 from limen.scheduling import Plan
 from limen.types import describe_spec, format_bytes, printable
@@ -34,7 +35,7 @@ _app = typer.Typer(
 )
 
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="Graph file (TOML).")]
-_Json = Annotated[bool, typer.Option("--json", help="Print the accounting as one JSON line.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print the outcome as one JSON line.")]
 _Sim = Annotated[bool, typer.Option("--sim", help="Run on the simulated clock.")]
 _Speed = Annotated[
     str | None,
@@ -74,7 +75,13 @@ def run(
 @_app.command(name="check", epilog=_EPILOG)
 def check_command(file: _File, json: _Json = False, allow_import: _Import = False) -> None:
     """Say all that is wrong with a graph, or what it will take; start nothing."""
-    plan = check(_load(file, allow_import), SimClock())
+    try:
+        plan = check(_load(file, allow_import), SimClock())
+    except GraphError as error:
+        if not json:
+            raise
+        print(_problems_json(error))
+        raise typer.Exit(ExitCode.INVALID) from error
     if json:
         print(_plan_json(plan))
         return
@@ -158,9 +165,21 @@ def _read_speed(text: str | None) -> float | None:
     return speed
 
 
-def _plan_json(plan: Plan) -> str:
-    import msgspec
+def _problems_json(error: GraphError) -> str:
+    problems = [
+        {
+            "code": int(problem.code),
+            "place": problem.place,
+            "message": problem.message,
+            "remedy": problem.remedy,
+        }
+        for problem in error.problems
+        if isinstance(problem, Problem)
+    ]
+    return msgspec.json.encode({"valid": False, "problems": problems}).decode()
 
+
+def _plan_json(plan: Plan) -> str:
     record = {
         "graph": plan.name,
         "valid": True,

@@ -21,8 +21,11 @@ from limen.types import NodeIndex, Ticks, format_bytes, split_trace_id
 
 _log = logging.getLogger("limen")
 
-IDLE_POLL_NS: Final = 1_000_000
-"""How long an idle graph waits before it asks a source that states no next instant again."""
+IDLE_POLL_NS: Final = (1_000_000, 20_000_000)
+"""How long an idle graph waits before it asks a source without a schedule again: at first, at most.
+
+The wait doubles while nothing comes, so that waiting costs next to nothing.
+"""
 
 
 class _State(enum.Enum):
@@ -82,6 +85,7 @@ class SingleThreadRuntime(LimenRuntime):
         self._drain_until: int | None = None
         self._outcome = "running"
         self._notes: list[str] = []
+        self._idle_polls = 0
 
     @property
     def stop_handle(self) -> RuntimeStopHandle:
@@ -313,7 +317,7 @@ class SingleThreadRuntime(LimenRuntime):
     def _step_node(self, index: NodeIndex) -> None:
         context = self._contexts[index]
         context.counters.steps += 1
-        taken = context.taken
+        taken, made = context.taken, context.made
         try:
             if self._held_back[index]:
                 self._held_back[index] = False
@@ -322,6 +326,8 @@ class SingleThreadRuntime(LimenRuntime):
         except Exception as error:
             context.step_failed(error, taken)
             return
+        if context.made > made:
+            self._idle_polls = 0
         if context.inputs and context.taken == taken:
             # It was ready and took nothing: asked again at once, it would spin.
             context.produced_nothing = True
@@ -356,6 +362,7 @@ class SingleThreadRuntime(LimenRuntime):
     def _wait(self) -> bool:
         """Sleep to the earliest due instant; False where there is none: a deadlock."""
         due: list[int] = []
+        polls = False
         for context in self._contexts:
             if self._ended[context.plan.index]:
                 continue
@@ -364,11 +371,16 @@ class SingleThreadRuntime(LimenRuntime):
                 if tick is not None and tick > self._now.tick:
                     due.append(tick)
                 elif context.produced_nothing:
-                    due.append(self._now.tick + max(1, self._clock.nanos_to_ticks(IDLE_POLL_NS)))
+                    polls = True
             for link in context.inputs:
                 closes = self._closing_tick(context, link)
                 if closes is not None and closes > self._now.tick:
                     due.append(closes)
+        if polls:
+            first, most = IDLE_POLL_NS
+            wait_ns = min(first << min(self._idle_polls, 16), most)
+            due.append(self._now.tick + self._clock.duration_to_ticks(wait_ns))
+            self._idle_polls += 1
         if not due:
             self._outcome = "deadlocked"
             self._notes.append(
