@@ -7,7 +7,6 @@ import inspect
 import types
 import typing
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import msgspec
@@ -16,6 +15,9 @@ from limen.errors import Code, ConfigurationError, LimenError
 from limen.graph._problems import Problem
 from limen.node import Node, Sink, Source
 from limen.types import nearest
+
+if typing.TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 _GROUP = "limen.components"
 _RESERVED = ("policy", "type")
@@ -29,7 +31,7 @@ def make_component(
     """Build what a ``[nodes.…]`` table describes, or say all that is wrong with it."""
     kind = table.get("type")
     if not isinstance(kind, str):
-        known = ", ".join(sorted(entry_points(group=_GROUP).names))
+        known = ", ".join(sorted(_installed().names))
         problem = Problem(
             Code.UNKNOWN_TYPE, f"{place}.type", "the node has no type", f"known: {known}"
         )
@@ -52,6 +54,13 @@ def make_component(
     return _construct(place, kind, maker, table, folder)
 
 
+def _installed() -> EntryPoints:
+    # Imported late: reading package metadata costs a sixth of `import limen`.
+    from importlib.metadata import entry_points
+
+    return entry_points(group=_GROUP)
+
+
 def _find(kind: str, allow_import: bool) -> Component | Callable[..., object]:
     if ":" in kind:
         if not allow_import:
@@ -61,12 +70,12 @@ def _find(kind: str, allow_import: bool) -> Component | Callable[..., object]:
                 remedy="graph files are code: allow it with --allow-import if you trust this one",
             )
         return _import(kind)
-    found = entry_points(group=_GROUP, name=kind)
+    found = _installed().select(name=kind)
     if not found:
         raise ConfigurationError(
             f"unknown node type {kind!r}",
             code=Code.UNKNOWN_TYPE,
-            remedy=nearest(kind, entry_points(group=_GROUP).names),
+            remedy=nearest(kind, _installed().names),
         )
     entry = next(iter(found))
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,6 +64,8 @@ def load_graph(path: Path, *, allow_import: bool = False) -> LoadedGraph:
 
 
 def _read(path: Path) -> dict[str, object]:
+    import tomllib
+
     try:
         with path.open("rb") as file:
             return tomllib.load(file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -13,6 +12,8 @@ def printable(text: str) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a remedy that offers the nearest known name and lists them all."""
+    import difflib
+
     choices = sorted(known)
     if not choices:
         return ""
