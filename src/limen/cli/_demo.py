@@ -12,10 +12,9 @@ from limen.cli._execute import ExitCode, execute
 from limen.errors import ConfigurationError
 from limen.io import TextLinesSink
 from limen.message import Message
+from limen.nodes import Window
 from limen.platform import PlatformClock
 from limen.types import PayloadSpec, TensorSpec, Ticks
-
-_WINDOW = 50
 
 
 class _ScoringSink(TextLinesSink):
@@ -42,24 +41,27 @@ def run_demo(clock: PlatformClock, speed: float | None) -> tuple[Report, str, Ex
     graph = load(folder / "activity.toml")
     sink = _ScoringSink()
     graph.replace("print", sink)
+    window = graph.node("window")
+    size = window.size if isinstance(window, Window) else 1
     set_speed(graph, speed)
     report, code = execute(graph, clock)
-    return report, score(folder / "test.csv", sink.results), code
+    return report, score(folder / "test.csv", sink.results, size), code
 
 
-def score(data: Path, results: dict[int, str]) -> str:
+def score(data: Path, results: dict[int, str], size: int) -> str:
     """Return ``"N % (…)"``: how many windows within one series got their recorded label.
 
     Args:
         data: The recording, with columns ``series`` and ``label``.
         results: Label by the sequence number of the window's newest sample.
+        size: Samples in a window.
     """
     with data.open(newline="", encoding="utf-8") as file:
         rows = [(row["series"], row["label"]) for row in csv.DictReader(file)]
     right = total = 0
     for newest, label in results.items():
-        window = rows[max(0, newest - _WINDOW + 1) : newest + 1]
-        if len(window) == _WINDOW and len({series for series, _ in window}) == 1:
+        window = rows[max(0, newest - size + 1) : newest + 1]
+        if len(window) == size and len({series for series, _ in window}) == 1:
             total += 1
             right += label == window[-1][1]
     if total == 0:

@@ -78,7 +78,6 @@ def _node(
         ]
         depth = slot_depth(sizes, staging(spec.node, batch.max_items))
         outputs.append(OutputPlan(port.name, port.spec, tuple(edges), depth))
-    deadline = spec.policy.deadline_rule
     return NodePlan(
         index=index,
         name=spec.name,
@@ -91,8 +90,6 @@ def _node(
         ),
         outputs=tuple(outputs),
         batching=batch,
-        default_ns=deadline.default_ns,
-        slack_ns=deadline.slack_ns,
         sim_cost_ticks=clock.duration_to_ticks(spec.policy.sim_cost_ns),
         criticality=spec.policy.criticality,
         on_error=spec.policy.on_error,

@@ -84,8 +84,6 @@ class NodePlan:
         inputs: In declared order.
         outputs: In declared order.
         batching: How the input is grouped.
-        default_ns: Default deadline.
-        slack_ns: Slack.
         sim_cost_ticks: What one call costs a simulated clock.
         criticality: Its class.
         on_error: What a failed call does.
@@ -102,8 +100,6 @@ class NodePlan:
     inputs: tuple[InputPlan, ...]
     outputs: tuple[OutputPlan, ...]
     batching: BatchingTicks
-    default_ns: int | None
-    slack_ns: int
     sim_cost_ticks: int
     criticality: CriticalityClass
     on_error: ErrorAction
