@@ -13,7 +13,7 @@ from limen.edge import NoQueue, PushResult, StaticRing
 from limen.errors import Code, LifecycleError, QueueError
 from limen.message import MessageHeader
 from limen.platform import NoopClock, SimClock
-from limen.policy import BatchingTicks, EdgePolicy, Item, QueueCaps, Watermark
+from limen.policy import BatchingTicks, EdgePolicy, Item, QueueCaps, Watermark, measure
 from limen.types import (
     INVALID_TOKEN,
     DeadlineNs,
@@ -150,7 +150,7 @@ def test_edge_7_admission_sees_the_push_instant_in_nanoseconds() -> None:
 
 @pytest.mark.parametrize("edge", [ring(), NoQueue()], ids=["ring", "none"])
 def test_edge_8_an_empty_edge_gives_the_invalid_token(edge: StaticRing) -> None:
-    assert edge.try_pop() == edge.evict_oldest() == edge.try_peek_at(0) == INVALID_TOKEN
+    assert edge.try_pop() == edge.evict() == edge.try_peek_at(0) == INVALID_TOKEN
     assert (len(edge), edge.size_bytes) == (0, 0)
 
 
@@ -169,7 +169,7 @@ def test_no_queue_refuses_every_push_and_is_closed() -> None:
     edge = NoQueue()
     assert push(edge, 1) is PushResult.REJECTED
     assert edge.closed
-    assert edge.prefix_length(BatchingTicks(4)) == 0
+    assert len(edge) == 0
 
 
 @pytest.mark.parametrize(
@@ -189,6 +189,25 @@ def test_occupancy_is_judged_by_the_policy(items: int, mark: Watermark) -> None:
     assert edge.occupancy(EdgePolicy(QueueCaps(4, 2))) == (items, 2 * items, mark)
 
 
+class Waiting:
+    """A ring as batching sees it."""
+
+    def __init__(self, edge: StaticRing) -> None:
+        self.edge = edge
+        self.held = 0
+        self.waiting = len(edge)
+
+    def creation_tick(self, index: int) -> int:
+        return self.edge.header_at(index).creation_tick
+
+    def push_tick(self, index: int) -> int:
+        return self.edge.push_tick_at(index)
+
+
+def prefix_length(edge: StaticRing, batching: BatchingTicks) -> int:
+    return measure(batching, Waiting(edge)).length
+
+
 def naive_prefix(creations: list[int], most: int, delta: int | None) -> int:
     """Try every length, longest first."""
     for length in range(min(most, len(creations)), 0, -1):
@@ -204,7 +223,7 @@ def test_the_prefix_is_the_longest_within_both_limits(
     edge = ring(6)
     for token, creation in enumerate(creations):
         edge.try_push(MessageToken(token), header(creation=creation), Ticks(0))
-    assert edge.prefix_length(BatchingTicks(most, delta)) == naive_prefix(creations, most, delta)
+    assert prefix_length(edge, BatchingTicks(most, delta)) == naive_prefix(creations, most, delta)
 
 
 @pytest.mark.parametrize(("last", "length"), [(14, 2), (15, 2), (16, 1)])
@@ -214,7 +233,7 @@ def test_an_item_exactly_delta_t_after_the_first_belongs_to_its_batch(
     edge = ring(2)
     for token, creation in enumerate((10, last)):
         edge.try_push(MessageToken(token), header(creation=creation), Ticks(500))
-    assert edge.prefix_length(BatchingTicks(2, delta_ticks=5)) == length
+    assert prefix_length(edge, BatchingTicks(2, delta_ticks=5)) == length
 
 
 class EdgeMachine(RuleBasedStateMachine):
@@ -245,7 +264,7 @@ class EdgeMachine(RuleBasedStateMachine):
     @rule(evict=st.booleans())
     def take(self, evict: bool) -> None:
         wanted = self.model.popleft()[0] if self.model else INVALID_TOKEN
-        assert (self.edge.evict_oldest() if evict else self.edge.try_pop()) == wanted
+        assert (self.edge.evict() if evict else self.edge.try_pop()) == wanted
 
     @rule()
     def close(self) -> None:

@@ -126,7 +126,7 @@ def test_a_node_that_returns_no_process_result_is_told_what_to_return(returned: 
     statistics, sink = run_worker(Doing(lambda message: returned))
     assert not sink.arrivals
     assert node_of(statistics, "worker").errors == 6
-    assert "return Output(payload), Consumed() or Skip()" in str(Report(statistics))
+    assert "return Output(payload), Outputs(…), Consumed() or Skip()" in str(Report(statistics))
 
 
 def test_skip_counts_as_dropped_and_consumed_as_consumed() -> None:

@@ -16,7 +16,7 @@ import limen
 from limen.app import Model, check, load
 from limen.cli import main
 from limen.graph import Graph, GraphSpec, NodeSpec
-from limen.io import CsvSource, JsonLinesSink, TextLinesSink
+from limen.io import CsvSource, Discard, JsonLinesSink, TextLinesSink
 from limen.node import SinkNode, SourceNode
 from limen.nodes import Window
 from limen.platform import SimClock
@@ -72,6 +72,16 @@ def every_policy() -> Graph:
     )
 
 
+def fan_out() -> Graph:
+    graph = Graph("fan out")
+    graph.add("rows", CsvSource(NUMBERS, ["a", "b"], speed="max"))
+    graph.add("lines", JsonLinesSink()).add("latest", Discard()).add("urgent", Discard())
+    graph.connect("rows", "lines")
+    graph.connect("rows", "latest", EdgePolicy.mailbox_latest())
+    policy = EdgePolicy(QueueCaps(4), AdmissionPolicy.DROP_OLDEST, lanes=2)
+    return graph.connect("rows", "urgent", policy)
+
+
 def two_chains() -> Graph:
     graph = Graph("two chains")
     graph.add("a", CsvSource(NUMBERS, ["a"], rate_hz=10)).add("a_lines", JsonLinesSink())
@@ -93,6 +103,7 @@ def activity() -> Graph:
 PAIRS: dict[Path, Callable[[], Graph]] = {
     GOOD / "minimal.toml": minimal,
     GOOD / "every_policy.toml": every_policy,
+    GOOD / "fan_out.toml": fan_out,
     GOOD / "two_chains.toml": two_chains,
     ACTIVITY / "activity.toml": activity,
 }
@@ -123,6 +134,8 @@ def describe(node: NodeSpec) -> object:
             parameters = [component.artifact_sha256, component.backend.name, component.max_batch]
         case JsonLinesSink() | TextLinesSink():
             parameters = [component.path]
+        case Discard():
+            parameters = []
         case _:
             raise AssertionError(f"{component} is not described")
     return node.name, type(component), parameters, node.policy

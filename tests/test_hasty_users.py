@@ -224,7 +224,7 @@ class TakesNothing(Twice):
 def test_a_node_that_takes_nothing_is_reported_instead_of_spinning() -> None:
     statistics, _ = run_chain(ListSource(numbers(1)), TakesNothing())
     assert statistics.outcome == "deadlocked"
-    assert "n1 waits for its input" in statistics.notes[0]
+    assert "n1 is ready and its step takes nothing" in statistics.notes[0]
     assert_settled(statistics)
 
 
@@ -337,7 +337,7 @@ def test_a_coarse_clock_does_not_round_declared_times_away() -> None:
     policy = limen.NodePolicy(batching=limen.Batching.fixed_and_delta_t(4, "50ms"), sim_cost="20ms")
     graph.add("work", Doing(forward), policy).add("sink", CollectingSink())
     plan = limen.check(graph.chain("s", "work", "sink"), limen.SimClock(10))
-    assert plan.nodes[1].batching.delta_ticks == 1
+    assert plan.nodes[1].inputs[0].batching.delta_ticks == 1
     assert plan.nodes[1].sim_cost_ticks == 1
 
 

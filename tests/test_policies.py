@@ -181,8 +181,9 @@ def test_a_constructor_names_its_admission(policy: EdgePolicy, admission: Admiss
 
 def test_batching_is_converted_to_the_clocks_ticks_once() -> None:
     clock = SimClock(tick_rate_hz=1000)
-    assert Batching.fixed_and_delta_t(4, "5.9ms").in_ticks(clock) == BatchingTicks(4, 5)
-    assert Batching.fixed(4).in_ticks(clock) == BatchingTicks(4, None)
+    assert Batching.fixed_and_delta_t(4, "5.9ms").in_ticks(clock, 4) == BatchingTicks(4, 5, 4)
+    assert Batching.fixed(4).in_ticks(clock, 4) == BatchingTicks(4, None, 4)
+    assert Batching.sliding(4, 3).in_ticks(clock, 2) == BatchingTicks(2, None, 2)
     assert Batching.none().is_none
     assert not Batching.fixed_and_delta_t(1, "1ms").is_none
 

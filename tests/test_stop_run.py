@@ -178,16 +178,16 @@ def test_a_graph_in_which_nobody_can_go_on_is_reported_as_deadlocked() -> None:
     graph.add("worker", Twice()).add("sink", sink)
     graph.chain("source", "worker", "sink", policy=EdgePolicy.block(1))
     runtime = runtime_of(graph)
-    runtime._inputs_ready = lambda context, *, timed: not context.inputs
+    runtime._judge._inputs_ready = lambda context, *, timed: not context.inputs
     runtime.start()
     finish(runtime)
     statistics = runtime.statistics()
     assert statistics.outcome == "deadlocked"
     assert_settled(statistics)
     notes = "\n".join(statistics.notes)
-    assert "deadlock: nothing can be stepped and nothing is due" in notes
+    assert "deadlock: source waits" in notes
     assert "source waits for room on source.out -> worker.in" in notes
-    assert "worker waits for its input" in notes
+    assert "worker is ready and its step takes nothing" in notes
     assert input_of(statistics, "worker").dropped == {"stopped": 1}
 
 

@@ -16,6 +16,8 @@ class Model(InferenceModel):
         backend: Name of the inference engine.
         max_batch: Most items in one call; the policy's batch and the model's own limit hold too.
         threads: Threads that the engine may use for one call.
+        first_axis_is_batch: Whether the model was exported for a batch of fixed length; shorter
+            ones are filled up with zeros.
     """
 
     def __init__(
@@ -24,5 +26,11 @@ class Model(InferenceModel):
         backend: str = "onnxruntime",
         max_batch: int | None = None,
         threads: int = 1,
+        first_axis_is_batch: bool = False,
     ) -> None:
-        super().__init__(find_backend(backend, threads=threads), Path(path), max_batch)
+        super().__init__(
+            find_backend(backend, threads=threads),
+            Path(path),
+            max_batch,
+            first_axis_is_batch=first_axis_is_batch,
+        )

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from limen.errors import Code, LifecycleError
 from limen.message import MessageHeader
-from limen.policy import BatchingTicks, EdgePolicy, Item, QueueCaps, Watermark
+from limen.policy import EdgePolicy, Item, QueueCaps, Watermark
 from limen.types import MessageToken, Ticks
 
 
@@ -43,25 +43,29 @@ class EdgeProducer(Protocol):
     def __len__(self) -> int: ...
 
     def item(self, index: int) -> Item:
-        """Return what admission sees of a waiting message, oldest first."""
+        """Return what admission sees of a waiting message, in the order of eviction."""
 
     def try_push(self, token: MessageToken, header: MessageHeader, now: Ticks) -> PushResult:
         """Append a token, or return REJECTED where a hard cap forbids it."""
 
-    def evict_oldest(self) -> MessageToken:
-        """Take the oldest token back, INVALID_TOKEN if none waits."""
+    def evict(self) -> MessageToken:
+        """Take back the token that is evicted first, INVALID_TOKEN if none waits."""
 
     def close(self) -> None:
         """Say that nothing more comes; idempotent."""
 
 
 class EdgeConsumer(Protocol):
-    """The consumer's endpoint."""
+    """The consumer's endpoint; places count from the front, in the order of ``try_pop``."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Payload bytes that wait."""
 
     def __len__(self) -> int: ...
 
     def try_pop(self) -> MessageToken:
-        """Take the oldest token, INVALID_TOKEN if none waits."""
+        """Take the token in front, INVALID_TOKEN if none waits."""
 
     def try_peek_at(self, index: int) -> MessageToken:
         """Return a waiting token without taking it, INVALID_TOKEN past the end."""
@@ -71,9 +75,6 @@ class EdgeConsumer(Protocol):
 
     def header_at(self, index: int) -> MessageHeader:
         """Return the header of a waiting token."""
-
-    def prefix_length(self, batching: BatchingTicks) -> int:
-        """Return the length of the longest prefix within both limits of the batching."""
 
     @property
     def ended(self) -> bool:
@@ -89,15 +90,14 @@ class Edge(abc.ABC):
 
     The step context decides admission; the edge only enforces its hard caps.
 
-    - EDGE-1: Items leave in the order they entered.
+    - EDGE-1: Items leave in the order they entered; where there are lanes, within each lane.
     - EDGE-2: ``try_push`` returns REJECTED at a hard cap and changes nothing; it never evicts.
     - EDGE-3: Only ENQUEUED transfers ownership of the token to the edge.
     - EDGE-4: ``producer()`` and ``consumer()`` each succeed once.
     - EDGE-5: ``closed`` shows only after the last item has been taken.
     - EDGE-6: A push after ``close`` raises WRONG_STATE.
     - EDGE-7: Each item's push instant is kept until it leaves.
-    - EDGE-8: Where nothing waits, ``try_pop``, ``try_peek_at`` and ``evict_oldest`` return
-      INVALID_TOKEN.
+    - EDGE-8: Where nothing waits, ``try_pop``, ``try_peek_at`` and ``evict`` return INVALID_TOKEN.
 
     Args:
         caps: Limits that hold.

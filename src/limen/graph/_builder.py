@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 from limen.errors import ConfigurationError
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
@@ -61,13 +62,22 @@ class Graph:
                 return self
         raise ConfigurationError(f"no node {name!r} in graph {self.name!r}")
 
-    def connect(self, producer: str, consumer: str, policy: EdgePolicy | None = None) -> Graph:
-        """Connect an output to an input.
+    def connect(
+        self,
+        producer: str,
+        consumer: str,
+        policy: EdgePolicy | None = None,
+        *,
+        initial: Sequence[object] = (),
+    ) -> Graph:
+        """Connect an output to an input; an output may feed several.
 
         Args:
             producer: ``"node.port"``, or ``"node"`` where it has one output.
             consumer: ``"node.port"``, or ``"node"`` where it has one input.
             policy: Capacity and admission; 64 items and BLOCK if not given.
+            initial: Payloads that wait in the edge from the start. An edge that closes a cycle
+                needs one at least: it is a feedback edge then.
         """
         for end in (producer, consumer):
             require_type(
@@ -77,10 +87,14 @@ class Graph:
             require_type(
                 "an edge's policy", policy, EdgePolicy, "write policy=EdgePolicy.block(64)"
             )
+        if not isinstance(initial, (list, tuple)):
+            raise ConfigurationError(
+                f"initial is a {type(initial).__qualname__}",
+                remedy="give a list of payloads, one for each initial token",
+            )
         edge_policy = EdgePolicy() if policy is None else policy
-        self._edges.append(
-            EdgeSpec(Endpoint.parse(producer), Endpoint.parse(consumer), edge_policy)
-        )
+        ends = Endpoint.parse(producer), Endpoint.parse(consumer)
+        self._edges.append(EdgeSpec(*ends, edge_policy, tuple(initial)))
         return self
 
     def chain(self, *nodes: str, policy: EdgePolicy | None = None) -> Graph:

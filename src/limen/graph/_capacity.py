@@ -6,7 +6,7 @@ from limen.errors import Code
 from limen.graph._problems import Problem
 from limen.graph._spec import EdgeSpec, NodeSpec
 from limen.node import SourceNode
-from limen.policy import AdmissionPolicy
+from limen.policy import AdmissionPolicy, QueueCaps
 from limen.types import PayloadSpec, TensorSpec
 
 
@@ -16,7 +16,7 @@ def edge_problems(
     """Return what cannot fit; payload and consumer are None where they are unknown."""
     caps = edge.policy.caps
     problems: list[Problem] = []
-    batch = 1 if consumer is None else effective_batch(consumer)
+    batch = 1 if consumer is None or edge.policy.is_latch else effective_batch(consumer, caps)
     name = "" if consumer is None else consumer.name
     if batch > caps.max_items:
         problems.append(
@@ -27,16 +27,31 @@ def edge_problems(
                 f"raise max_items to at least {batch}, or lower the batch of {name!r}",
             )
         )
-    if caps.max_bytes is None or not isinstance(payload, TensorSpec):
-        return problems
-    blocks = edge.policy.admission is AdmissionPolicy.BLOCK
-    if blocks and not caps.can_ever_fit(payload.size_bytes):
+    if len(edge.initial) > caps.max_items:
         problems.append(
             Problem(
                 Code.INVALID_CAPACITY,
                 str(edge),
-                f"max_bytes {caps.byte_limit} is below the payload's {payload.size_bytes}",
-                f"raise max_bytes to at least {payload.size_bytes}",
+                f"{len(edge.initial)} initial tokens in a queue of {caps.max_items}",
+                f"raise max_items to at least {len(edge.initial)}, or give fewer",
+            )
+        )
+    if caps.max_bytes is None or not isinstance(payload, TensorSpec):
+        return problems
+    needed = payload.size_bytes
+    what = "the payload's"
+    if edge.initial:
+        needed *= len(edge.initial)
+        what = f"the {len(edge.initial)} initial tokens'"
+    if (edge.policy.admission is AdmissionPolicy.BLOCK or edge.initial) and (
+        not caps.can_ever_fit(needed)
+    ):
+        problems.append(
+            Problem(
+                Code.INVALID_CAPACITY,
+                str(edge),
+                f"max_bytes {caps.byte_limit} is below {what} {needed}",
+                f"raise max_bytes to at least {needed}",
             )
         )
     return problems
@@ -59,8 +74,15 @@ def edge_warnings(
     caps = edge.policy.caps
     if consumer is None or caps.max_bytes is None or not isinstance(payload, TensorSpec):
         return warnings
-    batch = effective_batch(consumer) * payload.size_bytes
-    if caps.can_ever_fit(payload.size_bytes) and batch > caps.byte_limit:
+    if not caps.can_ever_fit(payload.size_bytes):
+        if edge.policy.admission is not AdmissionPolicy.BLOCK:
+            warnings.append(
+                f"edge {edge}: max_bytes {caps.byte_limit} is below the payload's "
+                f"{payload.size_bytes}: every message is refused as too large"
+            )
+        return warnings
+    batch = effective_batch(consumer, caps) * payload.size_bytes
+    if consumer.policy.batching.max_items is not None and batch > caps.byte_limit:
         warnings.append(
             f"edge {edge}: max_bytes {caps.byte_limit} never holds a full batch of {batch} B; "
             f"{consumer.name!r} gets shorter ones"
@@ -68,8 +90,11 @@ def edge_warnings(
     return warnings
 
 
-def effective_batch(node: NodeSpec) -> int:
-    """Return the most items that a step of the node takes: min(policy, node)."""
-    most = node.node.max_batch
+def effective_batch(node: NodeSpec, caps: QueueCaps) -> int:
+    """Return the most items that a step of the node presents of one input: min(policy, node).
+
+    Where the policy gives no number, the queue's capacity is the limit.
+    """
     wanted = node.policy.batching.max_items
-    return wanted if most is None else min(wanted, most)
+    limits = (node.node.max_batch, caps.max_items if wanted is None else wanted)
+    return min(limit for limit in limits if limit is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from limen.errors import Code, GraphError, LimenError
+from limen.errors import Code, LimenError
 from limen.graph._builder import Graph
 from limen.graph._components import make_component
 from limen.graph._policies import edge_policy, node_policy
@@ -15,7 +15,7 @@ from limen.types import nearest
 
 FORMAT_VERSION = 1
 _TOP_KEYS = ("edges", "limen", "name", "nodes", "runtime")
-_EDGE_KEYS = ("chain", "from", "policy", "to")
+_EDGE_KEYS = ("chain", "from", "initial", "policy", "to")
 
 
 @dataclass(slots=True)
@@ -39,14 +39,29 @@ def load_graph(path: Path, *, allow_import: bool = False) -> LoadedGraph:
     """Read a graph file; relative paths in it start at its folder.
 
     Args:
-        path: The TOML file.
+        path: The file: TOML, or the same tables as JSON where its name ends in ``.json``.
         allow_import: Whether a node's type may name a module (``"package.module:attribute"``).
             Without it a file cannot make anything be imported that is not installed as a component.
 
     Raises:
-        GraphError: The file cannot be read, is no TOML, or is of an unknown format version.
+        GraphError: The file cannot be read, or is of an unknown format version.
     """
-    document = _read(path)
+    return load_document(_read(path), path, allow_import=allow_import)
+
+
+def load_document(
+    document: dict[str, object], path: Path, *, allow_import: bool = False
+) -> LoadedGraph:
+    """Read a graph from the tables of a file; called by ``load_graph``, or with any tables.
+
+    Args:
+        document: What the file holds.
+        path: The file: names the graph, and relative paths start at its folder.
+        allow_import: As in ``load_graph``.
+
+    Raises:
+        GraphError: The format version is unknown.
+    """
     version = document.get("limen")
     if version != FORMAT_VERSION or type(version) is not int:
         problem = Problem(
@@ -64,11 +79,16 @@ def load_graph(path: Path, *, allow_import: bool = False) -> LoadedGraph:
 
 
 def _read(path: Path) -> dict[str, object]:
+    import json
     import tomllib
 
+    kind = "JSON" if path.suffix == ".json" else "TOML"
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            found: object = json.load(file) if kind == "JSON" else tomllib.load(file)
+            if isinstance(found, dict):
+                return found
+            raise ValueError(f"it holds a {type(found).__name__}, no table")
     except OSError as error:
         problem = Problem(
             Code.UNREADABLE_FILE,
@@ -80,14 +100,14 @@ def _read(path: Path) -> dict[str, object]:
         problem = Problem(
             Code.UNREADABLE_FILE,
             str(path),
-            f"is no TOML: byte {error.start} is not UTF-8",
+            f"is no {kind}: byte {error.start} is not UTF-8",
             "save the file as UTF-8",
         )
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         problem = Problem(
             Code.UNREADABLE_FILE,
             str(path),
-            f"is no TOML: {error}",
+            f"is no {kind}: {error}",
             "correct it there; what follows has not been read",
         )
     except (RecursionError, ValueError) as error:
@@ -217,7 +237,18 @@ class _Loader:
             )
             self.loaded.unread.add("edges")
             return
-        try:
+        initial = table.get("initial", [])
+        if not isinstance(initial, list) or (initial and len(names) > 2):
+            self._report(
+                Code.INVALID_VALUE,
+                f"{place}.initial",
+                f"is {initial!r}" if len(names) == 2 else "stands in a chain",
+                "give a list of payloads, one for each initial token"
+                if len(names) == 2
+                else "write the feedback edge as from = …, to = …",
+            )
+            initial = []
+        if len(names) == 2:
+            self.loaded.graph.connect(names[0], names[1], policy, initial=initial)
+        else:
             self.loaded.graph.chain(*names, policy=policy)
-        except GraphError as error:
-            self.loaded.problems.append(Problem.from_error(place, error))

@@ -10,6 +10,7 @@ from typing import TypeVar
 from limen.errors import Code, ConfigurationError, LimenError
 from limen.graph._problems import Problem
 from limen.policy import (
+    Activation,
     AdmissionPolicy,
     Batching,
     Deadline,
@@ -17,11 +18,20 @@ from limen.policy import (
     ErrorAction,
     NodePolicy,
     QueueCaps,
+    RetentionMode,
 )
 from limen.types import CriticalityClass, nearest, parse_duration_ns, parse_size_bytes
 
-_EDGE_KEYS = ("admission", "max_bytes", "max_items", "soft_bytes", "soft_items")
-_NODE_KEYS = ("batching", "criticality", "deadline", "error_action", "sim_cost")
+_EDGE_KEYS = (
+    "admission",
+    "lanes",
+    "max_bytes",
+    "max_items",
+    "retention",
+    "soft_bytes",
+    "soft_items",
+)
+_NODE_KEYS = ("activation", "batching", "criticality", "deadline", "error_action", "sim_cost")
 # Where a capacity cannot be read, no batch is said to exceed it.
 _UNKNOWN = QueueCaps(1 << 62)
 _E = TypeVar("_E", bound=Enum)
@@ -31,11 +41,14 @@ _T = TypeVar("_T")
 def edge_policy(place: str, table: object) -> tuple[EdgePolicy, list[Problem]]:
     """Build an edge's policy, or the default and what is wrong."""
     reader = _Reader(place, table, _EDGE_KEYS)
-    admission = reader.enum("admission", AdmissionPolicy, AdmissionPolicy.BLOCK)
+    retention = reader.enum("retention", RetentionMode, RetentionMode.FIFO) or RetentionMode.FIFO
+    single = retention is not RetentionMode.FIFO
+    usual = AdmissionPolicy.DROP_OLDEST if single else AdmissionPolicy.BLOCK
+    admission = reader.enum("admission", AdmissionPolicy, usual) or usual
 
     values = reader.table
-
-    items = reader.build(lambda: QueueCaps(values.get("max_items", 64)), _UNKNOWN)  # type: ignore[arg-type]
+    most = values.get("max_items", 1 if single else 64)
+    items = reader.build(lambda: QueueCaps(most), _UNKNOWN)  # type: ignore[arg-type]
     soft = values.get("soft_items")
     if items is not _UNKNOWN or type(soft) is not int:
         items = reader.build(lambda: QueueCaps(items.max_items, soft), items)  # type: ignore[arg-type]
@@ -47,7 +60,12 @@ def edge_policy(place: str, table: object) -> tuple[EdgePolicy, list[Problem]]:
     caps = items
     if len(reader.problems) == before:
         caps = reader.build(lambda: QueueCaps(items.max_items, items.soft_items, *sizes), items)
-    return EdgePolicy(caps, admission or AdmissionPolicy.BLOCK), reader.problems
+    policy = EdgePolicy(caps, admission)
+    if items is _UNKNOWN:
+        return policy, reader.problems
+    lanes = values.get("lanes", 1)
+    policy = reader.build(lambda: EdgePolicy(caps, admission, retention, lanes), policy)  # type: ignore[arg-type]
+    return policy, reader.problems
 
 
 def node_policy(place: str, table: object) -> tuple[NodePolicy, list[Problem]]:
@@ -56,6 +74,7 @@ def node_policy(place: str, table: object) -> tuple[NodePolicy, list[Problem]]:
     values = reader.table
     criticality = reader.enum("criticality", CriticalityClass, CriticalityClass.OPERATIONAL)
     error_action = reader.enum("error_action", ErrorAction, None)
+    activation = reader.enum("activation", Activation, None)
     batching = reader.build(
         lambda: _batching(values.get("batching")), Batching.none(), key="batching"
     )
@@ -67,6 +86,7 @@ def node_policy(place: str, table: object) -> tuple[NodePolicy, list[Problem]]:
         criticality=criticality or CriticalityClass.OPERATIONAL,
         error_action=error_action,
         sim_cost=sim_cost,
+        activation=activation,
     )
     return policy, reader.problems
 
@@ -132,13 +152,16 @@ def _require_known(table: dict[str, object], known: tuple[str, ...]) -> None:
 def _batching(value: object) -> Batching:
     if value is None:
         return Batching.none()
-    example = 'write { fixed = 4 } or { fixed = 4, delta_t = "200ms" }'
-    if not isinstance(value, dict) or "fixed" not in value:
+    example = 'write { fixed = 4 }, { delta_t = "200ms" } or { fixed = 4, stride = 2 }'
+    if not isinstance(value, dict) or not value:
         raise ConfigurationError(f"batching is {value!r}", remedy=example)
-    _require_known(value, ("delta_t", "fixed"))
+    _require_known(value, ("delta_t", "fixed", "stride"))
+    if "fixed" not in value and "delta_t" not in value:
+        raise ConfigurationError(f"batching is {value!r}", remedy=example)
+    delta = None
     if "delta_t" in value:
-        return Batching.fixed_and_delta_t(value["fixed"], value["delta_t"])
-    return Batching.fixed(value["fixed"])
+        delta = parse_duration_ns(value["delta_t"], what="delta_t")
+    return Batching(value.get("fixed"), delta, value.get("stride"))
 
 
 def _size(key: str, value: object) -> int | None:

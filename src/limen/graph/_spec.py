@@ -36,11 +36,19 @@ class NodeSpec:
 
 @dataclass(frozen=True, slots=True)
 class EdgeSpec:
-    """A connection with its policy."""
+    """A connection with its policy.
+
+    Attributes:
+        producer: Output it begins at.
+        consumer: Input it ends at.
+        policy: Capacity, admission, retention.
+        initial: Payloads that wait in it from the start; they allow it to close a cycle.
+    """
 
     producer: Endpoint
     consumer: Endpoint
     policy: EdgePolicy
+    initial: tuple[object, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.producer} -> {self.consumer}"

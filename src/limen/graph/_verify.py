@@ -3,66 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import keyword
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
 from limen.errors import Code, LimenError
+from limen.graph._blocking import blocking_problems
 from limen.graph._capacity import edge_problems, edge_warnings
+from limen.graph._feedback import check_feedback, initial_spec, initial_tokens
+from limen.graph._inputs import arity_problem, input_problems
+from limen.graph._names import name_problem
+from limen.graph._order import order_nodes
 from limen.graph._problems import Problem, refuse
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
-from limen.node import FunctionNode, NodeKind, NodePorts, SinkNode, SourceNode
+from limen.node import FunctionNode, NodePorts, SinkNode, SourceNode
 from limen.types import NodeIndex, PayloadSpec, PortId, PortIndex, TensorSpec, nearest
 
 SCHEDULERS: Final = ("edf", "round_robin")
-_ARITY: Final = {
-    NodeKind.SOURCE: (0, 1),
-    NodeKind.PROCESS: (1, 1),
-    NodeKind.MODEL: (1, 1),
-    NodeKind.SINK: (1, 0),
-}
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
-_C_KEYWORDS: Final = frozenset(
-    [
-        "auto",
-        "break",
-        "case",
-        "char",
-        "const",
-        "continue",
-        "default",
-        "do",
-        "double",
-        "else",
-        "enum",
-        "extern",
-        "float",
-        "for",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "register",
-        "restrict",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "struct",
-        "switch",
-        "typedef",
-        "union",
-        "unsigned",
-        "void",
-        "volatile",
-        "while",
-        "main",
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +30,14 @@ class VerifiedGraph:
         spec: The graph.
         ports: Typed ports of each node, by node index.
         links: Producer and consumer port of each edge, by edge index.
+        initial: Payloads of the initial tokens of each edge, as its output emits them.
         warnings: What is legal and probably not meant.
     """
 
     spec: GraphSpec
     ports: tuple[NodePorts, ...]
     links: tuple[tuple[PortId, PortId], ...]
+    initial: tuple[tuple[object, ...], ...]
     warnings: tuple[str, ...]
 
 
@@ -107,7 +66,7 @@ def verify(
         raise refuse(spec.name, problems)
     links = tuple((a, b) for a, b in check.links if a is not None and b is not None)
     ports = tuple(check.ports[NodeIndex(i)] for i in range(len(spec.nodes)))
-    return VerifiedGraph(spec, ports, links, tuple(check.warnings))
+    return VerifiedGraph(spec, ports, links, tuple(check.initial), tuple(check.warnings))
 
 
 class _Check:
@@ -122,15 +81,20 @@ class _Check:
         self.ready: set[NodeIndex] = set()
         self.links: list[tuple[PortId | None, PortId | None]] = []
         self.ports: dict[NodeIndex, NodePorts] = {}
+        self.initial: list[tuple[object, ...]] = []
 
     def run(self) -> None:
         self._names()
         self._twice()
         self._prepare()
         self._link()
-        self._connections()
         self._resolve(self._order())
+        self._connections()
+        self._inputs()
         self._capacities()
+        self._feedback()
+        if not self.problems and not self.broken and not self.unread:
+            self.problems += blocking_problems(self.spec, self.ports, self._complete_links())
 
     def _report(self, code: Code, place: str, message: str, remedy: str = "") -> None:
         self.problems.append(Problem(code, place, message, remedy))
@@ -150,21 +114,10 @@ class _Check:
                 self._report(
                     Code.DUPLICATE_NAME, name, f"{count} nodes have this name", "rename one"
                 )
-            if not _NAME.fullmatch(name):
-                self._report(
-                    Code.INVALID_NAME,
-                    repr(name),
-                    "not a valid node name",
-                    "use a-z, 0-9 and _, beginning with a letter",
-                )
-            elif keyword.iskeyword(name) or name in _C_KEYWORDS:
-                language = "Python" if keyword.iskeyword(name) else "C"
-                self._report(
-                    Code.INVALID_NAME,
-                    name,
-                    f"not a valid node name: a reserved word of {language}",
-                    f"use another, as in {name}_1",
-                )
+            wrong = name_problem(name, "node")
+            if wrong is not None:
+                place = repr(name) if "reserved" not in wrong[0] else name
+                self._report(Code.INVALID_NAME, place, *wrong)
 
     def _prepare(self) -> None:
         for i, node in enumerate(self.spec.nodes):
@@ -183,17 +136,21 @@ class _Check:
                 self._arity(NodeIndex(i), node)
 
     def _arity(self, index: NodeIndex, node: NodeSpec) -> None:
-        wanted = _ARITY[node.node.kind]
-        if (len(node.node.input_names), len(node.node.output_names)) == wanted:
-            self.ready.add(index)
+        try:
+            names = (*node.node.input_names, *node.node.output_names)
+        except LimenError as error:
+            self.problems.append(Problem.from_error(node.name, error))
             return
-        self._report(
-            Code.ARITY,
-            node.name,
-            f"a {node.node.kind.value} with {len(node.node.input_names)} inputs and "
-            f"{len(node.node.output_names)} outputs",
-            f"it has {wanted[0]} and {wanted[1]}: joins and splits cannot be run yet",
-        )
+        problem = arity_problem(node)
+        if problem is not None:
+            self.problems.append(problem)
+            return
+        self.ready.add(index)
+        for name in names:
+            wrong = name_problem(name, "port")
+            if wrong is not None:
+                place = f"{node.name}.{name}"
+                self._report(Code.INVALID_NAME, place, *wrong)
 
     def _twice(self) -> None:
         """Report components that stand in two places: their state would be shared."""
@@ -273,10 +230,12 @@ class _Check:
         for i, node in enumerate(self.spec.nodes):
             if NodeIndex(i) not in self.ready:
                 continue
+            known = self.ports.get(NodeIndex(i))
+            optional = set() if known is None else {p.name for p in known.inputs if p.optional}
             for p, name in enumerate(node.node.input_names):
                 count = consumers[PortId(NodeIndex(i), PortIndex(p))]
                 place = f"{node.name}.{name}"
-                if count == 0 and node.name not in loose:
+                if count == 0 and node.name not in loose and name not in optional:
                     self._report(
                         Code.UNCONNECTED_PORT,
                         place,
@@ -298,14 +257,7 @@ class _Check:
                         Code.UNCONNECTED_PORT,
                         place,
                         "output is not connected",
-                        f"connect {node.name!r} to an input, or remove the node",
-                    )
-                elif count > 1:
-                    self._report(
-                        Code.ARITY,
-                        place,
-                        f"{count} edges begin here",
-                        "an output feeds one input: remove the others",
+                        f"connect {node.name!r} to an input, or to a sink of type discard",
                     )
 
     def _loose(self) -> set[str]:
@@ -325,54 +277,32 @@ class _Check:
         return loose
 
     def _order(self) -> list[NodeIndex]:
-        """Producers before consumers; nodes that a cycle feeds are left out."""
-        waits: dict[NodeIndex, set[NodeIndex]] = {
-            NodeIndex(i): set() for i in range(len(self.spec.nodes))
-        }
-        for producer, consumer in self.links:
-            if producer is not None and consumer is not None:
-                waits[consumer.node].add(producer.node)
-        order: list[NodeIndex] = []
-        while waits:
-            free = [i for i, before in waits.items() if not before]
-            if not free:
-                cycle = _find_cycle(waits)
-                self._report(
-                    Code.GRAPH_CYCLIC,
-                    " -> ".join(self.spec.nodes[i].name for i in (*cycle, cycle[0])),
-                    "the edges form a cycle",
-                    "remove one of them",
-                )
-                # Without these, what is left may hold another cycle.
-                for i in cycle:
-                    del waits[i]
-                for before in waits.values():
-                    before.difference_update(cycle)
-                continue
-            for i in free:
-                del waits[i]
-            for before in waits.values():
-                before.difference_update(free)
-            order += free
+        """Producers before consumers; nodes of a cycle are left out, and reported."""
+        forward = [
+            (producer.node, consumer.node)
+            for edge, (producer, consumer) in zip(self.spec.edges, self.links, strict=True)
+            if producer is not None and consumer is not None and not edge.initial
+        ]
+        order, cycles = order_nodes(len(self.spec.nodes), forward)
+        for cycle in cycles:
+            self._report(
+                Code.GRAPH_CYCLIC,
+                " -> ".join(self.spec.nodes[i].name for i in (*cycle, cycle[0])),
+                "the edges form a cycle",
+                "remove one of them, or give one an initial token",
+            )
         return order
 
     def _resolve(self, order: list[NodeIndex]) -> None:
         arriving: dict[PortId, PayloadSpec] = {}
-        feeds: dict[NodeIndex, list[PortId]] = {}
-        for producer, consumer in self.links:
-            if consumer is not None and producer is not None:
-                feeds.setdefault(consumer.node, []).append(producer)
         for index in order:
             node = self.spec.nodes[index]
-            upstream = feeds.get(index, [])
-            wanted = len(node.node.input_names) if index in self.ready else 0
+            inputs = self._arriving(index, arriving)
             # What a broken producer would have sent is unknown: nothing true can be said here.
-            if index not in self.ready or any(p not in arriving for p in upstream):
-                continue
-            if len(upstream) != wanted:
+            if index not in self.ready or inputs is None:
                 continue
             try:
-                ports = node.node.resolve(self._inputs(index, arriving))
+                ports = node.node.resolve(inputs)
             except LimenError as error:
                 self.problems.append(Problem.from_error(self._incoming(index), error))
                 continue
@@ -397,15 +327,33 @@ class _Check:
                     continue
                 arriving[PortId(index, PortIndex(p))] = port.spec
 
-    def _inputs(
+    def _arriving(
         self, index: NodeIndex, arriving: dict[PortId, PayloadSpec]
-    ) -> dict[str, PayloadSpec]:
-        names = self.spec.nodes[index].node.input_names
-        return {
-            names[consumer.port]: arriving[producer]
-            for producer, consumer in self.links
-            if producer is not None and consumer is not None and consumer.node == index
-        }
+    ) -> dict[str, PayloadSpec] | None:
+        """Return what arrives on each connected input, None where that is not known."""
+        if index not in self.ready:
+            return None
+        node = self.spec.nodes[index].node
+        found: dict[str, PayloadSpec] = {}
+        for edge, (producer, consumer) in zip(self.spec.edges, self.links, strict=True):
+            if consumer is None or consumer.node != index:
+                continue
+            name = node.input_names[consumer.port]
+            if edge.initial:
+                # Its producer comes later: the initial token says what arrives, or the node does.
+                spec = initial_spec(edge)
+                if spec is not None:
+                    found[name] = spec
+            elif producer is None or producer not in arriving:
+                return None
+            else:
+                found[name] = arriving[producer]
+        if len(node.input_names) == 1 and not found and not self._is_fed(index):
+            return None
+        return found
+
+    def _is_fed(self, index: NodeIndex) -> bool:
+        return any(link[1] is not None and link[1].node == index for link in self.links)
 
     def _incoming(self, index: NodeIndex) -> str:
         for edge, (_, consumer) in zip(self.spec.edges, self.links, strict=True):
@@ -413,15 +361,39 @@ class _Check:
                 return str(edge)
         return self.spec.nodes[index].name
 
+    def _inputs(self) -> None:
+        """Check joins, latches and batching against the edges that end at each node."""
+        for i, node in enumerate(self.spec.nodes):
+            index = NodeIndex(i)
+            if index not in self.ready:
+                continue
+            edges = {
+                consumer.port: edge
+                for edge, (_, consumer) in zip(self.spec.edges, self.links, strict=True)
+                if consumer is not None and consumer.node == index
+            }
+            self.problems += input_problems(node, self.ports.get(index), edges)
+
+    def _feedback(self) -> None:
+        """Check feedback edges, whose two ends were resolved apart, and make their tokens."""
+        for edge, (producer, consumer) in zip(self.spec.edges, self.links, strict=True):
+            tokens: tuple[object, ...] = ()
+            if edge.initial and producer is not None and consumer is not None:
+                ports, into = self.ports.get(producer.node), self.ports.get(consumer.node)
+                if ports is not None and into is not None:
+                    emitted = ports.outputs[producer.port].spec
+                    arriving = into.inputs[consumer.port].spec
+                    try:
+                        check_feedback(edge, emitted, arriving)
+                        tokens = initial_tokens(edge, emitted)
+                    except LimenError as error:
+                        self.problems.append(Problem.from_error(str(edge), error))
+            self.initial.append(tokens)
+
+    def _complete_links(self) -> list[tuple[PortId, PortId]]:
+        return [(a, b) for a, b in self.links if a is not None and b is not None]
+
     def _capacities(self) -> None:
-        for node in self.spec.nodes:
-            if node.node.kind is NodeKind.SOURCE and not node.policy.batching.is_none:
-                self._report(
-                    Code.INVALID_VALUE,
-                    f"{node.name}.policy.batching",
-                    "a source has no input to batch",
-                    "move the batching to the consumer",
-                )
         for edge, (producer, consumer) in zip(self.spec.edges, self.links, strict=True):
             payload: PayloadSpec | None = None
             if producer is not None:
@@ -431,15 +403,3 @@ class _Check:
             into = None if consumer is None else self.spec.nodes[consumer.node]
             self.problems += edge_problems(edge, payload, into)
             self.warnings += edge_warnings(edge, payload, out, into)
-
-
-def _find_cycle(waits: dict[NodeIndex, set[NodeIndex]]) -> list[NodeIndex]:
-    """Return one cycle, in the direction of its edges; every node waits for another of them."""
-    path = [next(iter(waits))]
-    while True:
-        before = min(waits[path[-1]])
-        if before in path:
-            cycle = path[path.index(before) :][::-1]
-            first = cycle.index(min(cycle))
-            return cycle[first:] + cycle[:first]
-        path.append(before)

@@ -1,6 +1,7 @@
 """Who owns bytes: managers of slots that tokens name."""
 
 from limen.memory._heap import HeapMemoryManager
+from limen.memory._returns import ReturnRing, SharedSlots
 from limen.memory._static import StaticMemoryManager
 from limen.memory.contract import HeaderStore, MemoryManager, MemoryStatistics, ReadGuard
 
@@ -10,5 +11,7 @@ __all__ = [
     "MemoryManager",
     "MemoryStatistics",
     "ReadGuard",
+    "ReturnRing",
+    "SharedSlots",
     "StaticMemoryManager",
 ]

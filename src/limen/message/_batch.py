@@ -15,11 +15,11 @@ class BatchView(msgspec.Struct, frozen=True):
     Attributes:
         headers: Each item's own header.
         payloads: Array of shape (items, …) over the slots, or over the gather buffer where the
-            slots are not neighbours.
+            slots are not neighbours; a tuple where the payloads are objects.
     """
 
     headers: tuple[MessageHeader, ...]
-    payloads: NDArray[np.generic]
+    payloads: NDArray[np.generic] | tuple[object, ...]
 
     def __len__(self) -> int:
         return len(self.headers)

@@ -2,7 +2,9 @@
 
 from limen.node._function import FunctionNode, node
 from limen.node._model import InferenceModel
-from limen.node._process import Consumed, Output, ProcessNode, ProcessResult, Skip
+from limen.node._process import ProcessNode
+from limen.node._results import Consumed, Output, Outputs, ProcessResult, Skip
+from limen.node._signature import match_spec
 from limen.node._sink import Sink, SinkNode
 from limen.node._source import Produced, Source, SourceNode, SourceSignal
 from limen.node.contract import (
@@ -13,6 +15,7 @@ from limen.node.contract import (
     PushOutcome,
     StepContext,
     StepResult,
+    YieldUntil,
 )
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "NodeKind",
     "NodePorts",
     "Output",
+    "Outputs",
     "Port",
     "ProcessNode",
     "ProcessResult",
@@ -36,5 +40,7 @@ __all__ = [
     "SourceSignal",
     "StepContext",
     "StepResult",
+    "YieldUntil",
+    "match_spec",
     "node",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import overload
 
 from limen.node._process import ProcessNode
 
@@ -11,10 +12,15 @@ class FunctionNode(ProcessNode):
     """A stateless node that calls one function; made by ``@node``.
 
     Calling it calls the function, so that a node stays testable as what it is.
+
+    Args:
+        function: What it calls.
+        batch: Whether one call takes a whole batch.
     """
 
-    def __init__(self, function: Callable[..., object]) -> None:
+    def __init__(self, function: Callable[..., object], *, batch: bool = False) -> None:
         self.function = function
+        self.takes_windows = batch
         self.__doc__ = function.__doc__
 
     def __call__(self, *args: object, **kwargs: object) -> object:
@@ -28,11 +34,30 @@ class FunctionNode(ProcessNode):
         return getattr(self.function, "__qualname__", repr(self.function))
 
 
-def node(function: Callable[..., object]) -> FunctionNode:
-    """Make a node from a function of one payload; the annotations are its ports.
+@overload
+def node(function: Callable[..., object]) -> FunctionNode: ...
 
-    Returning None emits nothing. A parameter named ``out`` receives the output's slot: write there
-    and return it, and nothing is copied. Payload and slot are valid during the call: copy what is
-    to be kept.
+
+@overload
+def node(*, batch: bool) -> Callable[[Callable[..., object]], FunctionNode]: ...
+
+
+def node(
+    function: Callable[..., object] | None = None, *, batch: bool = False
+) -> FunctionNode | Callable[[Callable[..., object]], FunctionNode]:
+    """Make a node from a function of one payload an input; the annotations are its ports.
+
+    One parameter is the input ``in``; several are inputs of their names, joined. A result is the
+    output ``out``; a NamedTuple splits, its fields are the outputs. Returning None, or None in a
+    field, emits nothing. A parameter named ``out`` receives the output's slot: write there and
+    return it, and nothing is copied. Payload and slot are valid during the call: copy what is to
+    be kept.
+
+    Args:
+        function: What the node does.
+        batch: Whether one call takes a whole batch, ``Float32[np.ndarray, "n 6"]`` or ``list[T]``,
+            and makes one result of it.
     """
-    return FunctionNode(function)
+    if function is None:
+        return lambda wrapped: FunctionNode(wrapped, batch=batch)
+    return FunctionNode(function, batch=batch)

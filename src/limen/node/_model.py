@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from limen.compute import ComputeBackend, ComputeModel, ModelArtifact
+from limen.compute import ComputeBackend, ComputeModel, ModelArtifact, ModelMetadata
 from limen.errors import Code, InferenceError
 from limen.message import BatchView
-from limen.node._process import match_spec
+from limen.node._signature import match_spec
 from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult
-from limen.types import PayloadSpec, require_whole
+from limen.types import PayloadSpec, TensorSpec, require_whole
 
 
 class InferenceModel(Node):
@@ -27,16 +27,25 @@ class InferenceModel(Node):
         backend: The engine.
         artifact: The model, or the path of its file, which is read when the graph is checked.
         max_batch: Most items in one call.
+        first_axis_is_batch: Whether the first axis of the model's tensors, of a fixed length, is a
+            batch: shorter batches are filled up with zeros, and what comes of those is thrown away
+            and counted. Without it such a model takes its whole tensor as one message.
     """
 
     kind = NodeKind.MODEL
 
     def __init__(
-        self, backend: ComputeBackend, artifact: ModelArtifact | Path, max_batch: int | None = None
+        self,
+        backend: ComputeBackend,
+        artifact: ModelArtifact | Path,
+        max_batch: int | None = None,
+        *,
+        first_axis_is_batch: bool = False,
     ) -> None:
         self.backend = backend
         self._artifact = artifact
         self._limit = None if max_batch is None else require_whole("max_batch", max_batch)
+        self._first_axis_is_batch = first_axis_is_batch
         self._loaded: ComputeModel | None = None
 
     def prepare(self) -> None:
@@ -55,7 +64,10 @@ class InferenceModel(Node):
                 code=Code.MODEL_PORT_MISMATCH,
                 remedy="use a model with one input and one output",
             )
-        limits = (self._limit, self.backend.capabilities().max_batch, metadata.max_batch)
+        limit = metadata.max_batch
+        if self._first_axis_is_batch:
+            limit = self.fixed_batch = _common_batch(metadata, label)
+        limits = (self._limit, self.backend.capabilities().max_batch, limit)
         self.max_batch = min((n for n in limits if n is not None), default=None)
         self._loaded = model
 
@@ -91,10 +103,10 @@ class InferenceModel(Node):
 
     def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
         """Check what arrives against the model's input."""
-        wanted = self.model.metadata.inputs[0][1]
+        wanted, output = (ports[0][1] for ports in self._specs())
         arriving = inputs.get(self.input_names[0], wanted)
         axes = match_spec(self.input_names[0], wanted, arriving)
-        output = self.model.metadata.outputs[0][1].bind(axes)
+        output = output.bind(axes)
         return NodePorts(
             (Port(self.input_names[0], arriving),), (Port(self.output_names[0], output),)
         )
@@ -108,8 +120,36 @@ class InferenceModel(Node):
         if self._loaded is not None:
             self._loaded.reset()
 
+    def _specs(self) -> tuple[tuple[tuple[str, TensorSpec], ...], ...]:
+        """Return inputs and outputs as one item has them."""
+        metadata = self.model.metadata
+        if self.fixed_batch is None:
+            return metadata.inputs, metadata.outputs
+        return tuple(
+            tuple((name, TensorSpec(s.dtype, s.shape[1:], s.labels)) for name, s in ports)
+            for ports in (metadata.inputs, metadata.outputs)
+        )
+
     def _infer(self, batch: BatchView, out: NDArray[np.generic]) -> None:
-        self.model.infer_batch(batch.payloads, out)
+        payloads = np.asarray(batch.payloads)
+        if self.fixed_batch is None:
+            self.model.infer_batch(payloads, out)
+        else:
+            self.model.infer_one(payloads, out)
+
+
+def _common_batch(metadata: ModelMetadata, label: str) -> int:
+    """Return the length that the first axes of a model's tensors share."""
+    specs = [spec for _, spec in (*metadata.inputs, *metadata.outputs)]
+    lengths = {spec.shape[0] if spec.shape else None for spec in specs}
+    length = lengths.pop() if len(lengths) == 1 else None
+    if metadata.max_batch != 1 or not isinstance(length, int):
+        raise InferenceError(
+            f"model {label!r} has no batch axis of one fixed length",
+            code=Code.MODEL_PORT_MISMATCH,
+            remedy="leave first_axis_is_batch out",
+        )
+    return length
 
 
 def _port_name(name: str) -> str:

@@ -1,206 +1,151 @@
-"""One message in, at most one out."""
+"""Nodes whose work is one method: payloads in, payloads out."""
 
 from __future__ import annotations
 
-import inspect
 import typing
 from collections.abc import Callable, Mapping
 
-import msgspec
-
 from limen.errors import Code, ConfigurationError, GraphError
-from limen.message import Message
-from limen.node.contract import Node, NodePorts, Port, StepContext, StepResult
+from limen.message import BatchView, Message
+from limen.node._results import CONSUMED, Output, Outputs, ProcessResult
+from limen.node._signature import Signature, check_out, match_spec, read_signature
+from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult, YieldUntil
 from limen.platform import PlatformClock
-from limen.types import (
-    ObjectSpec,
-    PayloadSpec,
-    TensorSpec,
-    Ticks,
-    describe_spec,
-    spec_from_annotation,
-)
-
-
-class Output(msgspec.Struct, frozen=True):
-    """The input became this payload.
-
-    Attributes:
-        payload: What goes out; a slot that ``StepContext.out_slot`` gave is not copied.
-        origin_tick: Oldest creation among all that went into it, where a node keeps state across
-            steps; the input's own if not given.
-    """
-
-    payload: object
-    origin_tick: Ticks | None = None
-
-
-class Consumed(msgspec.Struct, frozen=True):
-    """The input was used and nothing goes out now."""
-
-
-class Skip(msgspec.Struct, frozen=True):
-    """The input was passed over; it counts as dropped{skipped}."""
-
-
-ProcessResult = Output | Consumed | Skip
-_CONSUMED = Consumed()
+from limen.types import ObjectSpec, PayloadSpec
 
 
 class ProcessNode(Node):
-    """A node with one input ``in`` and one output ``out``; subclass and write ``process``.
+    """A node with a method ``process``, whose annotations are its ports; subclass and write it.
 
-    ``process(self, x)`` returns the output's payload, or None where nothing goes out. Its
-    annotations are the ports. With a parameter ``out`` it is given the output's slot, writes there
-    and returns it: nothing is copied. ``x`` and ``out`` are valid during the call: copy what is to
-    be kept. Where the header matters, override ``process_message`` as well; it is called then, and
-    the annotations of ``process`` remain the ports.
+    ``process(self, x)`` has one input ``in``; with several parameters, each is an input of that
+    name, None where ``X | None`` is annotated and nothing is there. It returns the payload of the
+    output ``out``, or a NamedTuple whose fields are the outputs; None emits nothing. With a
+    parameter ``out`` it is given the output's slot, writes there and returns it: nothing is copied.
+
+    With ``process_batch(self, xs)`` instead, one call takes a whole batch, as an array with one
+    axis more or a tuple of objects, and makes one result of it.
+
+    What is handed over is valid during the call: copy what is to be kept. Where headers matter,
+    override ``process_message`` (one input) or ``process_joined`` (several) as well; it is called
+    then, and the annotations of ``process`` remain the ports.
     """
 
     # Class attributes, so that a subclass need not call __init__.
-    _with_out: bool = False
-    _declared: tuple[PayloadSpec, PayloadSpec] | None = None
+    _signature: Signature | None = None
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """The one input."""
-        return ("in",)
+        """The inputs; ``in`` where there is one."""
+        return tuple(port.name for port in self._read().inputs)
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """The one output."""
-        return ("out",)
+        """The outputs; ``out`` where there is one."""
+        return tuple(port.name for port in self._read().outputs)
 
     def prepare(self) -> None:
-        """Read the ports from the annotations of ``process``."""
-        if self._declared is None:
-            self._declared, self._with_out = _read_signature(self._processor(), self._place())
+        """Read the ports from the annotations."""
+        signature = self._read()
+        if self.kind is NodeKind.PROCESS:
+            self.kind = _kind_of(signature)
 
     def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
-        """Check what arrives, and carry the lengths of named axes over to the output."""
-        self.prepare()
-        if self._declared is None:
-            raise ConfigurationError(f"{self._place()} declares no ports")
-        declared, output = self._declared
-        arriving = inputs.get("in", declared)
-        axes = match_spec("in", declared, arriving)
-        if isinstance(output, TensorSpec):
-            output = output.bind(axes)
-        elif self._with_out:
-            raise GraphError(
-                f"out: {describe_spec(output)} has no slot to write into",
-                code=Code.INCOMPATIBLE_PORTS,
-                remedy="leave the parameter out away, or return a tensor",
-            )
-        return NodePorts((Port("in", arriving),), (Port("out", output),))
+        """Check what arrives, and carry the lengths of named axes over to the outputs."""
+        signature = self._read()
+        axes: dict[str, int] = {}
+        arrived = []
+        for port in signature.inputs:
+            spec = inputs.get(port.name, port.spec)
+            for axis, length in match_spec(port.name, port.spec, spec).items():
+                if axes.setdefault(axis, length) != length:
+                    raise GraphError(
+                        f"{port.name}: axis {axis!r} is {length} here and {axes[axis]} before",
+                        code=Code.INCOMPATIBLE_PORTS,
+                        remedy="give the axes different names, or equal lengths",
+                    )
+            arrived.append(Port(port.name, spec, port.optional))
+        check_out(signature)
+        outputs = tuple(Port(port.name, _bound(port.spec, axes)) for port in signature.outputs)
+        return NodePorts(tuple(arrived), outputs)
 
-    def step(self, ctx: StepContext) -> StepResult:
-        """Take the batch prefix and process each message."""
+    def step(self, ctx: StepContext) -> StepResult | YieldUntil:
+        """Take what the policy grants, and process it."""
+        if self.takes_windows:
+            return ctx.pop_window_and_process("in", self._process_window)
+        if len(self._read().inputs) > 1:
+            return ctx.pop_joined_and_process(lambda got: self._joined(got, ctx))
         own = type(self).process_message is not ProcessNode.process_message
-        if self._with_out and not own:
+        if self._read().with_out and not own:
             return ctx.pop_and_process("in", lambda message: self._process_into(message, ctx))
         return ctx.pop_and_process("in", lambda message: self.process_message(message, ctx.clock))
 
     def process_message(self, message: Message, clock: PlatformClock) -> ProcessResult:
         """Handle one message; the default hands its payload to ``process``."""
-        result = self._processor()(message.payload)
-        return _CONSUMED if result is None else Output(result)
+        return self._result(self._processor()(message.payload))
+
+    def process_joined(
+        self, messages: tuple[Message | None, ...], clock: PlatformClock
+    ) -> ProcessResult:
+        """Handle one message an input; the default hands their payloads to ``process``."""
+        return self._result(self._processor()(*_payloads(messages)))
+
+    def _joined(self, messages: tuple[Message | None, ...], ctx: StepContext) -> ProcessResult:
+        own = type(self).process_joined is not ProcessNode.process_joined
+        if self._read().with_out and not own:
+            slot = ctx.out_slot("out")
+            return self._result(self._processor()(*_payloads(messages), out=slot))
+        return self.process_joined(messages, ctx.clock)
 
     def _process_into(self, message: Message, ctx: StepContext) -> ProcessResult:
-        result = self._processor()(message.payload, out=ctx.out_slot("out"))
-        return _CONSUMED if result is None else Output(result)
+        return self._result(self._processor()(message.payload, out=ctx.out_slot("out")))
+
+    def _process_window(self, batch: BatchView) -> ProcessResult:
+        return self._result(self._processor()(batch.payloads))
+
+    def _result(self, result: object) -> ProcessResult:
+        if result is None:
+            return CONSUMED
+        fields = self._read().fields
+        if not fields:
+            return Output(result)
+        if not (isinstance(result, tuple) and len(result) == len(fields)):
+            raise ConfigurationError(
+                f"{self._place()} returned a {type(result).__qualname__}",
+                remedy=f"return the NamedTuple with {', '.join(fields)}",
+            )
+        pairs = zip(fields, result, strict=True)
+        return Outputs(tuple((name, value) for name, value in pairs if value is not None))
+
+    def _read(self) -> Signature:
+        if self._signature is None:
+            processor = self._processor()
+            window = self.takes_windows
+            self._signature = read_signature(processor, self._place(), window=window)
+        return self._signature
 
     def _processor(self) -> Callable[..., object]:
-        process = getattr(self, "process", None)
+        windows = getattr(self, "process_batch", None)
+        process = windows if callable(windows) else getattr(self, "process", None)
         if not callable(process):
             raise ConfigurationError(
                 f"{self._place()} has no method process", remedy="write process(self, x)"
             )
+        self.takes_windows = callable(windows)
         return typing.cast("Callable[..., object]", process)
 
     def _place(self) -> str:
         return type(self).__qualname__
 
 
-def _read_signature(
-    process: Callable[..., object], place: str
-) -> tuple[tuple[PayloadSpec, PayloadSpec], bool]:
-    if inspect.iscoroutinefunction(process) or inspect.isgeneratorfunction(process):
-        raise ConfigurationError(
-            f"{place} is a coroutine or a generator", remedy="write a plain function that returns"
-        )
-    parameters = inspect.signature(process).parameters
-    names = [name for name in parameters if name != "out"]
-    if any(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in names):
-        raise ConfigurationError(
-            f"{place} takes its payload by keyword only", remedy="take it by position"
-        )
-    if len(names) != 1:
-        raise ConfigurationError(
-            f"{place} takes {len(names)} inputs", remedy="take one payload (and, at most, out)"
-        )
-    try:
-        hints = typing.get_type_hints(process, include_extras=True)
-    except NameError as error:
-        raise ConfigurationError(
-            f"an annotation of {place} cannot be read: {error}",
-            remedy="import the name at module level",
-        ) from error
-    specs = []
-    for what, key in (("its input", names[0]), ("its result", "return")):
-        if key not in hints:
-            raise ConfigurationError(
-                f"{place} does not annotate {what}",
-                remedy='annotate it, as in Float32[np.ndarray, "6"]',
-            )
-        try:
-            specs.append(spec_from_annotation(_without_none(hints[key])))
-        except ConfigurationError as error:
-            raise ConfigurationError(
-                f"{place}, {what}: {error.message}", remedy=error.remedy
-            ) from error
-    return (specs[0], specs[1]), "out" in parameters
+def _payloads(messages: tuple[Message | None, ...]) -> list[object]:
+    return [None if message is None else message.payload for message in messages]
 
 
-def _without_none(hint: object) -> object:
-    arguments = [a for a in typing.get_args(hint) if a is not type(None)]
-    if type(None) in typing.get_args(hint) and len(arguments) == 1:
-        return arguments[0]
-    return hint
+def _bound(spec: PayloadSpec, axes: Mapping[str, int]) -> PayloadSpec:
+    return spec if isinstance(spec, ObjectSpec) else spec.bind(axes)
 
 
-def match_spec(port: str, wanted: PayloadSpec, arriving: PayloadSpec) -> dict[str, int]:
-    """Check that what arrives fits a port and return the lengths of the port's named axes.
-
-    Raises:
-        GraphError: INCOMPATIBLE_PORTS, saying both sides.
-    """
-    axes: dict[str, int] = {}
-    fits = False
-    remedy = "connect a producer of that type, or convert between them"
-    match wanted, arriving:
-        case TensorSpec(), TensorSpec():
-            fits = len(wanted.shape) == len(arriving.shape)
-            for want, have in zip(wanted.shape, arriving.shape, strict=False):
-                length = (
-                    axes.setdefault(want, have)
-                    if isinstance(want, str) and isinstance(have, int)
-                    else want
-                )
-                fits = fits and length == have
-            if fits and wanted.dtype is not arriving.dtype:
-                fits = False
-                remedy = f"add a node that casts {arriving.dtype.value} to {wanted.dtype.value}"
-        case ObjectSpec(), ObjectSpec():
-            fits = issubclass(arriving.type, wanted.type)
-        case ObjectSpec(), TensorSpec():
-            fits = wanted.type is object
-        case _:
-            fits = False
-    if not fits:
-        raise GraphError(
-            f"{port}: {describe_spec(arriving)} does not fit {describe_spec(wanted)}",
-            code=Code.INCOMPATIBLE_PORTS,
-            remedy=remedy,
-        )
-    return axes
+def _kind_of(signature: Signature) -> NodeKind:
+    if len(signature.inputs) > 1:
+        return NodeKind.JOIN
+    return NodeKind.SPLIT if len(signature.outputs) > 1 else NodeKind.PROCESS

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from limen.message import Message
-from limen.node._process import Consumed, match_spec
+from limen.node._results import CONSUMED, Consumed
+from limen.node._signature import match_spec
 from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult
 from limen.platform import PlatformClock
+from limen.policy import Activation
 from limen.types import ObjectSpec, PayloadSpec, Ticks
-
-_CONSUMED = Consumed()
 
 
 class Sink(abc.ABC):
@@ -20,7 +20,13 @@ class Sink(abc.ABC):
     - SINK-1: ``consume`` is called once per message, in the order of the edge.
     - SINK-2: What cannot be written raises OutputError, is counted, and the next message goes on.
     - SINK-3: ``close`` flushes; it is called once after ``open``, also after a failure.
+
+    Attributes:
+        inputs: Names of its inputs. Where there are several, any of them will do for a step, and
+            ``consume_from`` says which one it was.
     """
+
+    inputs: tuple[str, ...] = ("in",)
 
     def spec(self) -> PayloadSpec:
         """Return what it accepts; everything by default."""
@@ -40,14 +46,27 @@ class Sink(abc.ABC):
             OutputError: It could not be written.
         """
 
+    def consume_from(self, port: str, message: Message, now: Ticks) -> None:
+        """Take one message of an input; override where there are several.
+
+        Raises:
+            OutputError: It could not be written.
+        """
+        self.consume(message, now)
+
+    def select_input(self, ready: Sequence[str]) -> str:
+        """Choose the next input among those with messages, the longest waiting first."""
+        return ready[0]
+
     def close(self) -> None:  # noqa: B027 - nothing to release for most
         """Flush and release."""
 
 
 class SinkNode(Node):
-    """Adapts a ``Sink``: one input ``in``."""
+    """Adapts a ``Sink``: one input ``in``, or those that the sink names."""
 
     kind = NodeKind.SINK
+    activation = Activation.ANY
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
@@ -55,8 +74,8 @@ class SinkNode(Node):
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """The one input."""
-        return ("in",)
+        """The sink's inputs."""
+        return self.sink.inputs
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -70,9 +89,12 @@ class SinkNode(Node):
     def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
         """Check what arrives against what the sink accepts."""
         wanted = self.sink.spec()
-        arriving = inputs.get("in", wanted)
-        match_spec("in", wanted, arriving)
-        return NodePorts((Port("in", arriving),), ())
+        ports = []
+        for name in self.sink.inputs:
+            arriving = inputs.get(name, wanted)
+            match_spec(name, wanted, arriving)
+            ports.append(Port(name, arriving, optional=len(self.sink.inputs) > 1))
+        return NodePorts(tuple(ports), ())
 
     def initialize(self, clock: PlatformClock, ports: NodePorts) -> None:
         """Keep clock and spec for ``start``."""
@@ -85,12 +107,25 @@ class SinkNode(Node):
 
     def step(self, ctx: StepContext) -> StepResult:
         """Hand over what waits."""
+        names = self.sink.inputs
 
         def consume(message: Message) -> Consumed:
-            self.sink.consume(message, ctx.now_ticks)
-            return _CONSUMED
+            self.sink.consume_from(names[0], message, ctx.now_ticks)
+            return CONSUMED
 
-        return ctx.pop_and_process("in", consume)
+        def consume_any(messages: tuple[Message | None, ...]) -> Consumed:
+            for name, message in zip(names, messages, strict=True):
+                if message is not None:
+                    self.sink.consume_from(name, message, ctx.now_ticks)
+            return CONSUMED
+
+        if len(names) == 1:
+            return ctx.pop_and_process(names[0], consume)
+        return ctx.pop_joined_and_process(consume_any)
+
+    def select_input(self, ready: Sequence[str]) -> str:
+        """Ask the sink."""
+        return self.sink.select_input(ready)
 
     def stop(self) -> None:
         """Close the sink."""

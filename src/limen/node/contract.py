@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from limen.edge import EdgeOccupancy
 from limen.message import BatchView, Message, MessageHeader
 from limen.platform import PlatformClock
+from limen.policy import Activation
 from limen.types import PayloadSpec, SequenceNumber, Ticks
 
 
@@ -23,6 +24,8 @@ class NodeKind(enum.Enum):
     SOURCE = "source"
     PROCESS = "process"
     MODEL = "model"
+    SPLIT = "split"
+    JOIN = "join"
     SINK = "sink"
 
 
@@ -35,6 +38,13 @@ class StepResult(enum.Enum):
     TERMINAL = "terminal"
 
 
+@dataclass(frozen=True, slots=True)
+class YieldUntil:
+    """What a step returns to be left alone before an instant; what it took counts as consumed."""
+
+    tick: Ticks
+
+
 class PushOutcome(enum.Enum):
     """What became of an output: ENQUEUED covers what waits, staged, for room on a BLOCK edge."""
 
@@ -45,10 +55,18 @@ class PushOutcome(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A named, typed input or output."""
+    """A named, typed input or output.
+
+    Attributes:
+        name: ``[a-z][a-z0-9_]*``.
+        spec: What passes through it.
+        optional: Of an input, whether the node takes None for it: it may stay unconnected, and a
+            step does not wait for it.
+    """
 
     name: str
     spec: PayloadSpec
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +117,45 @@ class StepContext(Protocol):
         ``process`` returns a ``ProcessResult``; the header of each output is its input's own.
         """
 
+    def pop_joined_and_process(
+        self, process: Callable[[tuple[Message | None, ...]], object]
+    ) -> StepResult:
+        """Take from several inputs and hand the messages over together, one place an input.
+
+        Where the node needs all inputs, the front of each is taken; a latch gives its value, an
+        optional input what it has. Where any input will do, one is chosen and its batch prefix
+        handed over one by one; the other places hold None, or the values of latches. ``process``
+        returns a ``ProcessResult``; its output's header is made of those taken.
+        """
+
+    def pop_window_and_process(
+        self, port: str, process: Callable[[BatchView], object]
+    ) -> StepResult:
+        """Take the batch prefix of an input and hand it over in one call for one result.
+
+        ``process`` returns a ``ProcessResult``; the header of its output is that of the newest
+        message, its origin the oldest of all.
+        """
+
     def pop_batch_and_process(
         self, port: str, process: Callable[[BatchView, NDArray[np.generic]], None]
     ) -> StepResult:
         """Take the batch prefix of an input and hand it over in one call.
 
         ``process`` writes one output an item into the array it is given, of shape (items, …): the
-        output slots themselves where they are neighbours.
+        output slots themselves where they are neighbours. Where the node states ``fixed_batch``,
+        both arrays have that many items; what is past the messages is zero, and thrown away.
         """
 
     def produce(self, port: str, try_produce: Callable[[Ticks], object]) -> StepResult:
         """Call a source once and push what it made; see ``Source.try_produce``."""
 
     def push_output(self, port: str, message: Message) -> PushOutcome:
-        """Offer a message to the edge of an output."""
+        """Offer a message to the edges of an output; what the first of them made of it.
+
+        Raises:
+            NodeError: More messages than ``max_emit`` allows; the excess one is not emitted.
+        """
 
 
 class Node(abc.ABC):
@@ -132,11 +175,23 @@ class Node(abc.ABC):
         kind: What it is to its graph.
         max_emit: Most messages one call emits on a port.
         max_batch: Most messages one step takes; None where the policy alone decides.
+        fixed_batch: Items that every call is given, filled up with zeros; None for as many as
+            there are.
+        takes_windows: Whether one call takes a whole batch and makes one result of it; otherwise
+            every message of a batch has its own.
+        activation: Which of several inputs a step needs, unless the policy says.
+        first_needs: Messages it takes before its first result.
+        then_needs: Messages it takes for each further result.
     """
 
     kind: NodeKind = NodeKind.PROCESS
     max_emit: int = 1
     max_batch: int | None = None
+    fixed_batch: int | None = None
+    takes_windows: bool = False
+    activation: Activation = Activation.ALL
+    first_needs: int = 1
+    then_needs: int = 1
 
     def prepare(self) -> None:  # noqa: B027 - most nodes need nothing from outside
         """Read what the node needs from outside, to fail before the graph starts; idempotent.
@@ -180,7 +235,7 @@ class Node(abc.ABC):
         """Begin; called once, at the graph's first instant."""
 
     @abc.abstractmethod
-    def step(self, ctx: StepContext) -> StepResult:
+    def step(self, ctx: StepContext) -> StepResult | YieldUntil:
         """Do one unit of work."""
 
     def stop(self) -> None:  # noqa: B027 - nothing to release for most
@@ -188,6 +243,13 @@ class Node(abc.ABC):
 
     def reset(self) -> None:  # noqa: B027 - stateless nodes have nothing to forget
         """Forget all state of the run."""
+
+    def select_input(self, ready: Sequence[str]) -> str:
+        """Choose one of the inputs that are ready, where any will do.
+
+        They come in the order of their fronts' push instants; the default takes the first.
+        """
+        return ready[0]
 
     def next_due(self) -> Ticks | None:
         """Return the next instant at which a timed source has something; None for all others."""

@@ -38,11 +38,23 @@ class Window(ProcessNode):
             )
         self.size = size
         self.stride = stride
+        self.first_needs = size
+        self.then_needs = stride
         self._state_bytes = 0
         self._ring: NDArray[np.generic] | None = None
         self._origins: list[Ticks] = []
         self._head = 0
         self._missing = size
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The samples."""
+        return ("in",)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The windows."""
+        return ("out",)
 
     def prepare(self) -> None:
         """Nothing to read: the ports follow from what arrives."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple, Protocol, assert_never
 
-from limen.policy._edge import AdmissionPolicy, EdgePolicy, Watermark
+from limen.policy._edge import AdmissionPolicy, EdgePolicy, RetentionMode, Watermark
 from limen.types import QoSClass
 
 
@@ -26,7 +26,7 @@ class Item(NamedTuple):
 
 
 class RingView(Protocol):
-    """Read-only look at what waits in a ring, oldest first."""
+    """Read-only look at what waits in a ring, in the order in which it would be evicted."""
 
     @property
     def size_bytes(self) -> int:
@@ -58,6 +58,7 @@ class Refusal(enum.StrEnum):
     STOPPED = "stopped"
     CONSUMER_ENDED = "consumer_ended"
     CAPACITY = "capacity"
+    SUPERSEDED = "superseded"
     LOWER_QOS = "lower_qos"
 
 
@@ -143,7 +144,8 @@ def _evict_oldest(policy: EdgePolicy, ring: RingView, item: Item) -> AdmissionDe
     while not policy.caps.fits(len(ring) - count, ring.size_bytes - freed, item.size_bytes):
         freed += ring.item(count).size_bytes
         count += 1
-    return AdmissionDecision(AdmissionVerdict.EVICT, None, (Refusal.CAPACITY,) * count)
+    reason = Refusal.CAPACITY if policy.retention is RetentionMode.FIFO else Refusal.SUPERSEDED
+    return AdmissionDecision(AdmissionVerdict.EVICT, None, (reason,) * count)
 
 
 def _evict_lesser(

@@ -26,6 +26,18 @@ class AdmissionPolicy(enum.Enum):
     DEADLINE_AND_QOS_AWARE = "deadline_and_qos_aware"
 
 
+class RetentionMode(enum.Enum):
+    """How long a message waits for its consumer; the value is its name in graph files.
+
+    FIFO keeps what arrives in order. MAILBOX keeps the newest one until it is read. LATCH keeps
+    the newest one and presents it again with every step, until a newer one replaces it.
+    """
+
+    FIFO = "fifo"
+    MAILBOX = "mailbox"
+    LATCH = "latch"
+
+
 @dataclass(frozen=True, slots=True)
 class QueueCaps:
     """Limits of a queue. Soft marks are pressure signals; hard ones hold.
@@ -136,20 +148,69 @@ def _check_soft(soft_name: str, soft: object, hard_name: str, hard: int) -> None
 
 @dataclass(frozen=True, slots=True)
 class EdgePolicy:
-    """Caps and admission of one edge.
+    """Caps, admission and retention of one edge.
 
     Args:
         caps: Limits of the queue.
         admission: What happens to an item that finds it full.
+        retention: FIFO, or how a single newest value is kept: MAILBOX and LATCH hold one item and
+            a newer one supersedes it, so that their caps are one item and their admission is
+            DROP_OLDEST.
+        lanes: 2 lets what is LATENCY_CRITICAL overtake the rest; caps hold over both lanes.
     """
 
     caps: QueueCaps = field(default_factory=lambda: QueueCaps(64))
     admission: AdmissionPolicy = AdmissionPolicy.BLOCK
+    retention: RetentionMode = RetentionMode.FIFO
+    lanes: int = 1
 
     def __post_init__(self) -> None:
         require_type("caps", self.caps, QueueCaps, "use QueueCaps(max_items)")
         require_type(
             "admission", self.admission, AdmissionPolicy, "use AdmissionPolicy.BLOCK or a sibling"
+        )
+        require_type(
+            "retention", self.retention, RetentionMode, "use RetentionMode.FIFO or a sibling"
+        )
+        if self.lanes not in (1, 2) or isinstance(self.lanes, bool):
+            raise ConfigurationError(f"lanes is {self.lanes!r}", remedy="an edge has 1 lane, or 2")
+        if self.retention is not RetentionMode.FIFO:
+            self._check_single_value()
+
+    def _check_single_value(self) -> None:
+        what = f"a {self.retention.value}"
+        if self.caps.max_items != 1:
+            raise ConfigurationError(
+                f"{what} of {self.caps.max_items} items",
+                code=Code.INVALID_CAPACITY,
+                remedy="it holds one value: leave max_items out",
+            )
+        if self.caps.soft_items is not None or self.caps.soft_bytes is not None:
+            raise ConfigurationError(
+                f"{what} with a soft mark",
+                code=Code.INVALID_CAPACITY,
+                remedy="it is never under pressure: leave soft marks out",
+            )
+        if self.admission is not AdmissionPolicy.DROP_OLDEST:
+            raise ConfigurationError(
+                f"{what} with admission {self.admission.value}",
+                remedy="a newer value supersedes the older one: leave admission out",
+            )
+        if self.lanes != 1:
+            raise ConfigurationError(
+                f"{what} with {self.lanes} lanes", remedy="one value needs one lane"
+            )
+
+    @property
+    def is_latch(self) -> bool:
+        """Whether the consumer keeps the newest value."""
+        return self.retention is RetentionMode.LATCH
+
+    @property
+    def kind(self) -> str:
+        """The retention where it is not FIFO, else the admission: what reports call the edge."""
+        return (
+            self.admission.value if self.retention is RetentionMode.FIFO else self.retention.value
         )
 
     @classmethod
@@ -171,3 +232,13 @@ class EdgePolicy:
     def deadline_and_qos_aware(cls, max_items: int, soft_items: int | None = None) -> EdgePolicy:
         """Prefer what can still be on time and what matters more."""
         return cls(QueueCaps(max_items, soft_items), AdmissionPolicy.DEADLINE_AND_QOS_AWARE)
+
+    @classmethod
+    def mailbox_latest(cls) -> EdgePolicy:
+        """Hold the newest message until it is read; each is read once at most."""
+        return cls(QueueCaps(1), AdmissionPolicy.DROP_OLDEST, RetentionMode.MAILBOX)
+
+    @classmethod
+    def latch_latest(cls) -> EdgePolicy:
+        """Hold the newest message and present it with every step until a newer one comes."""
+        return cls(QueueCaps(1), AdmissionPolicy.DROP_OLDEST, RetentionMode.LATCH)

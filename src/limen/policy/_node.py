@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from limen.policy._activation import Activation
 from limen.policy._batching import Batching
 from limen.types import CriticalityClass, parse_duration_ns, require_type
 
@@ -55,6 +56,7 @@ class NodePolicy:
         criticality: How much it matters; decides the default error action.
         error_action: What a failed call does; HALT_GRAPH for safety-critical nodes, else CONTINUE.
         sim_cost: Time that one call takes under a simulated clock: text with a unit.
+        activation: Which inputs a step needs, where there are several; the node's own if not given.
     """
 
     batching: Batching = field(default_factory=Batching.none)
@@ -62,6 +64,7 @@ class NodePolicy:
     criticality: CriticalityClass = CriticalityClass.OPERATIONAL
     error_action: ErrorAction | None = None
     sim_cost: str = "0ns"
+    activation: Activation | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.deadline, str):
@@ -82,6 +85,10 @@ class NodePolicy:
                 "use ErrorAction.CONTINUE or its sibling",
             )
         parse_duration_ns(self.sim_cost, what="sim_cost")
+        if self.activation is not None:
+            require_type(
+                "activation", self.activation, Activation, "use Activation.ALL or Activation.ANY"
+            )
 
     @property
     def deadline_rule(self) -> Deadline:

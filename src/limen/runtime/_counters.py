@@ -36,6 +36,7 @@ class NodeCounters:
         self.errors = 0
         self.misses = 0
         self.gathers = 0
+        self.padded = 0
         self.input_copies = 0
         self.latency = Histogram()
         self.wait = Histogram()
@@ -63,6 +64,7 @@ class NodeCounters:
             messages=tuple(self._messages),
             deadline_misses=self.misses,
             gathers=self.gathers,
+            padded=self.padded,
             input_copies=self.input_copies,
             latency=self.latency.summary(),
             wait=self.wait.summary(),

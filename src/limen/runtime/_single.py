@@ -8,15 +8,17 @@ from typing import Final
 
 from limen.errors import LifecycleError, LimenError, NodeError
 from limen.message import MessageHeader
-from limen.node import NodeKind, StepResult
+from limen.node import NodeKind, StepResult, YieldUntil
 from limen.platform import PlatformClock
-from limen.policy import Refusal, Watermark
-from limen.runtime._context import NodeContext, Now
+from limen.runtime._context import NodeContext, initial_header
 from limen.runtime._counters import describe_error
+from limen.runtime._deadlock import chain, is_stuck, who_waits
+from limen.runtime._journal import Journal
+from limen.runtime._judge import Judge
 from limen.runtime._link import Link
 from limen.runtime.contract import LimenRuntime, RuntimeStopHandle
 from limen.scheduling import NodeSummary, Plan, Readiness, make_policy
-from limen.telemetry import RunStatistics, account
+from limen.telemetry import DecisionLog, RunStatistics, Waiting, account
 from limen.types import NodeIndex, Ticks, format_bytes, split_trace_id
 
 _log = logging.getLogger("limen")
@@ -44,9 +46,17 @@ class SingleThreadRuntime(LimenRuntime):
         plan: What to run; lowered for a clock of the same tick rate.
         clock: The graph's clock.
         drain_ns: How long a stop may drain before the rest is given up.
+        log: Where its decisions are recorded; None to keep no log.
     """
 
-    def __init__(self, plan: Plan, clock: PlatformClock, *, drain_ns: int = 10_000_000_000) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        clock: PlatformClock,
+        *,
+        drain_ns: int = 10_000_000_000,
+        log: DecisionLog | None = None,
+    ) -> None:
         if clock.tick_rate_hz != plan.tick_rate_hz:
             raise LifecycleError(
                 f"the plan was made for {plan.tick_rate_hz} ticks/s, the clock has "
@@ -55,12 +65,12 @@ class SingleThreadRuntime(LimenRuntime):
             )
         self.plan = plan
         self._clock = clock
-        self._now = Now(clock)
+        self._journal = Journal(clock, log)
         self._drain_ticks = clock.nanos_to_ticks(drain_ns)
         self._policy = make_policy(plan.scheduler)
         self._stop_handle = RuntimeStopHandle(clock)
         try:
-            self._contexts = [NodeContext(node, self._now, self._locate) for node in plan.nodes]
+            self._contexts = [NodeContext(node, self._journal, self._locate) for node in plan.nodes]
         except (MemoryError, OverflowError, ValueError) as error:
             raise LifecycleError(
                 f"graph {plan.name!r} needs {format_bytes(plan.memory_bound_bytes)} of slots, "
@@ -68,24 +78,28 @@ class SingleThreadRuntime(LimenRuntime):
                 remedy="lower max_items, batches or window sizes",
             ) from error
         self._links: list[Link] = []
-        for edge in plan.edges:
-            producer = self._contexts[edge.producer.node]
-            consumer = self._contexts[edge.consumer.node]
-            link = Link(edge, producer.managers[edge.producer.port], clock)
-            producer.outputs[edge.producer.port].append(link)
-            consumer.inputs.append(link)
-            self._links.append(link)
-        count = len(plan.nodes)
-        self._ended = [False] * count
-        self._held_back = [False] * count
-        self._last = count - 1
+        self._wire()
+        self._judge = Judge(self._contexts, self._journal)
+        self._last = len(plan.nodes) - 1
         self._state = _State.NEW
         self._started: list[NodeContext] = []
         self._begin = Ticks(0)
         self._drain_until: int | None = None
         self._outcome = "running"
         self._notes: list[str] = []
+        self._waiting: tuple[Waiting, ...] = ()
         self._idle_polls = 0
+
+    def _wire(self) -> None:
+        """Make a link an edge, between an output's slots and an input."""
+        for edge in self.plan.edges:
+            port = self._contexts[edge.producer.node].outputs[edge.producer.port]
+            into = self.plan.nodes[edge.consumer.node].inputs[edge.consumer.port]
+            back = port.slots.returns[len(port.links)]
+            link = Link(edge, into, port.slots, back, self._journal)
+            port.links.append(link)
+            self._contexts[edge.consumer.node].inputs[edge.consumer.port] = link
+            self._links.append(link)
 
     @property
     def stop_handle(self) -> RuntimeStopHandle:
@@ -95,8 +109,8 @@ class SingleThreadRuntime(LimenRuntime):
     def start(self) -> None:
         """Initialise and start every node, in index order."""
         self._require(_State.NEW, "start")
-        self._now.sample()
-        self._begin = self._now.tick
+        self._journal.sample()
+        self._begin = self._journal.tick
         self._state = _State.RUNNING
         failing = ""
         try:
@@ -104,7 +118,7 @@ class SingleThreadRuntime(LimenRuntime):
                 failing = context.plan.name
                 self._started.append(context)
                 context.plan.node.initialize(self._clock, context.plan.ports)
-                context.plan.node.start(self._now.tick)
+                context.plan.node.start(self._journal.tick)
         except Exception as error:
             self._outcome = "failed"
             self._release()
@@ -114,7 +128,16 @@ class SingleThreadRuntime(LimenRuntime):
         except BaseException:
             self._release()
             raise
-        self._now.sample()
+        self._journal.sample()
+        self._begin_feedback()
+
+    def _begin_feedback(self) -> None:
+        for link in self._links:
+            edge = link.plan
+            port = self._contexts[edge.producer.node].outputs[edge.producer.port]
+            for number, payload in enumerate(edge.initial):
+                header = initial_header(*edge.producer, number, self._journal.tick, self._clock)
+                port.begin(link, header, payload)
 
     def run(self) -> RunStatistics:
         """Start, step until all nodes have ended, stop, and return the accounting."""
@@ -134,7 +157,7 @@ class SingleThreadRuntime(LimenRuntime):
         if self._limits():
             return False
         chosen = self._choose()
-        if all(self._ended):
+        if self._judge.all_ended:
             self._outcome = "stopped" if self._drain_until is not None else "completed"
             return False
         if chosen is None:
@@ -151,7 +174,7 @@ class SingleThreadRuntime(LimenRuntime):
             noun = "message was" if left == 1 else "messages were"
             self._notes.append(f"{left} {noun} left and given up")
         for context in self._contexts:
-            self._give_up(context)
+            self._judge.end(context, "stopped")
         if self._outcome == "running":
             self._outcome = "stopped"
         self._release()
@@ -160,11 +183,11 @@ class SingleThreadRuntime(LimenRuntime):
         """Return the accounting so far; exact between steps."""
         edges = tuple(link.statistics() for link in self._links)
         inputs = tuple(s for c in self._contexts for s in c.input_statistics())
-        outputs = tuple(s for c in self._contexts for s in c.output_statistics())
+        outputs = tuple(port.statistics() for c in self._contexts for port in c.outputs)
         return RunStatistics(
             graph=self.plan.name,
             outcome=self._outcome,
-            duration_ns=self._clock.ticks_to_nanos(self._now.tick - self._begin),
+            duration_ns=self._clock.ticks_to_nanos(self._journal.tick - self._begin),
             nodes=tuple(context.node_statistics() for context in self._contexts),
             edges=edges,
             inputs=inputs,
@@ -173,23 +196,26 @@ class SingleThreadRuntime(LimenRuntime):
             memory_bound_bytes=self.plan.memory_bound_bytes,
             profile=self.plan.profile,
             notes=(*self.plan.warnings, *self._notes),
+            waiting=self._waiting,
+            log_sha256=None if self._journal.log is None else self._journal.log.sha256,
         )
 
     def _limits(self) -> bool:
         """Act on a stop request; whether the run is over."""
         if any(context.halted for context in self._contexts):
             names = ", ".join(c.plan.name for c in self._contexts if c.halted)
+            self._journal.note("graph", "halt")
             self._outcome = "halted"
             self._notes.append(f"halted by a failure of {names}")
             return True
         if not self._stop_handle.is_stopping:
             return False
         if self._drain_until is None:
-            self._drain_until = self._now.tick + self._drain_ticks
+            self._drain_until = self._journal.tick + self._drain_ticks
             for context in self._contexts:
                 if context.plan.kind is NodeKind.SOURCE:
-                    self._end(context)
-        if self._now.tick > self._drain_until:
+                    self._judge.end(context, "stopped")
+        if self._journal.tick > self._drain_until:
             self._notes.append("the drain timeout passed")
             self._outcome = "stopped"
             return True
@@ -215,12 +241,12 @@ class SingleThreadRuntime(LimenRuntime):
         for context in self._contexts:
             if context.plan.kind is not NodeKind.SOURCE or context.produced_nothing:
                 continue
-            if not self._ended[context.plan.index]:
+            if not self._judge.ended[context.plan.index]:
                 tick = context.plan.node.next_due()
-                if tick is not None and tick <= self._now.tick:
+                if tick is not None and tick <= self._journal.tick:
                     due.append((tick, context.plan.index))
         for _, index in sorted(due):
-            if self._judge(self._contexts[index], timed=True)[1] is not Readiness.NOT_READY:
+            if self._judge.judge(self._contexts[index], timed=True)[1] is not Readiness.NOT_READY:
                 return index
         return None
 
@@ -231,162 +257,62 @@ class SingleThreadRuntime(LimenRuntime):
         first = 0 if self._policy.judges_all else self._last + 1
         for offset in range(count):
             context = self._contexts[(first + offset) % count]
-            moved, readiness = self._judge(context, timed=False)
+            moved, readiness = self._judge.judge(context, timed=False)
             changed = changed or moved
             if readiness is Readiness.NOT_READY:
                 continue
-            candidates.append(self._summary(context, readiness))
+            candidates.append(self._judge.summarise(context, readiness))
             if not self._policy.judges_all:
                 break
         return changed, candidates
 
-    def _judge(self, context: NodeContext, *, timed: bool) -> tuple[bool, Readiness]:
-        """Judge one node; whether that changed state, and whether it can be stepped."""
-        plan = context.plan
-        links = [link for port in context.outputs for link in port]
-        changed = False
-        if not self._ended[plan.index] and links and all(link.consumer_ended for link in links):
-            self._end(context)
-            changed = True
-        for link in links:
-            changed = link.flush(self._now.tick) or changed
-            changed = link.close_if_done() or changed
-        if self._ended[plan.index]:
-            return changed, Readiness.NOT_READY
-        if any(link.staged for link in links):
-            if plan.kind is NodeKind.SOURCE and self._inputs_ready(context, timed=timed):
-                self._held_back[plan.index] = True
-            return changed, Readiness.NOT_READY
-        if context.inputs and all(link.consumer.closed for link in context.inputs):
-            self._end(context)
-            return True, Readiness.NOT_READY
-        if not self._inputs_ready(context, timed=timed):
-            return changed, Readiness.NOT_READY
-        if not all(link.has_room for link in links):
-            self._held_back[plan.index] = True
-            return changed, Readiness.NOT_READY
-        marks = (link.ring.occupancy(link.plan.policy).watermark for link in links)
-        if any(mark is not Watermark.BELOW_SOFT for mark in marks):
-            return changed, Readiness.READY_UNDER_PRESSURE
-        return changed, Readiness.READY
-
-    def _inputs_ready(self, context: NodeContext, *, timed: bool) -> bool:
-        if context.plan.kind is NodeKind.SOURCE:
-            return timed or (context.plan.node.next_due() is None and not context.produced_nothing)
-        return not context.produced_nothing and all(
-            self._batch_ready(context, link) for link in context.inputs
-        )
-
-    def _batch_ready(self, context: NodeContext, link: Link) -> bool:
-        """Whether the prefix is full, or its window is closed."""
-        waiting = len(link.ring)
-        if waiting == 0:
-            return False
-        batching = context.plan.batching
-        prefix = link.consumer.prefix_length(batching)
-        if prefix == batching.max_items or prefix < waiting:
-            return True
-        if link.consumer.ended or link.cannot_grow:
-            return True
-        closes = self._closing_tick(context, link)
-        return closes is not None and self._now.tick >= closes
-
-    def _closing_tick(self, context: NodeContext, link: Link) -> int | None:
-        delta = context.plan.batching.delta_ticks
-        if delta is None or len(link.ring) == 0:
-            return None
-        return link.consumer.push_tick_at(0) + delta
-
-    def _summary(self, context: NodeContext, readiness: Readiness) -> NodeSummary:
-        deadlines = [
-            deadline
-            for link in context.inputs
-            if (deadline := link.front_deadline_ns()) is not None
-        ]
-        sequence = context.made
-        if context.inputs and len(context.inputs[0].ring):
-            sequence = context.inputs[0].ring.header_at(0).sequence
-        return NodeSummary(
-            index=context.plan.index,
-            earliest_deadline_ns=min(deadlines, default=None),
-            readiness=readiness,
-            criticality=context.plan.criticality,
-            sequence=sequence,
-        )
-
     def _step_node(self, index: NodeIndex) -> None:
         context = self._contexts[index]
         context.counters.steps += 1
+        self._journal.steps += 1
+        self._journal.note(context.plan.name, "step")
+        context.begin_step()
         taken, made = context.taken, context.made
         try:
-            if self._held_back[index]:
-                self._held_back[index] = False
-                context.plan.node.resumed(self._now.tick)
+            if self._judge.held_back[index]:
+                self._judge.held_back[index] = False
+                context.plan.node.resumed(self._journal.tick)
             result = context.plan.node.step(context)
         except Exception as error:
             context.step_failed(error, taken)
             return
         if context.made > made:
             self._idle_polls = 0
-        if context.inputs and context.taken == taken:
+        took = context.taken > taken
+        match result:
+            case StepResult.TERMINAL:
+                reason = "end_of_stream" if context.ended_stream else "terminal"
+                self._judge.end(context, reason)
+            case YieldUntil(tick=tick):
+                context.asleep_until = tick
+            case StepResult.NO_INPUT | StepResult.BACKPRESSURED if took:
+                context.step_contradicts(result)
+        if context.links and not took and result is not StepResult.TERMINAL:
             # It was ready and took nothing: asked again at once, it would spin.
             context.produced_nothing = True
-        if result is StepResult.TERMINAL:
-            self._end(context)
-
-    def _end(self, context: NodeContext) -> None:
-        """End a node: what waits for it is dropped, its outputs close once nothing is staged."""
-        index = context.plan.index
-        if self._ended[index]:
-            return
-        self._ended[index] = True
-        for link in context.inputs:
-            link.consumer_ended = True
-            link.give_up_staged(Refusal.CONSUMER_ENDED)
-        context.drop_inputs("consumer_ended")
-        for port in context.outputs:
-            for link in port:
-                link.producer_ended = True
-                link.close_if_done()
-
-    def _give_up(self, context: NodeContext) -> None:
-        """End a node at a stop that cannot wait: what is left of its input is dropped{stopped}."""
-        self._ended[context.plan.index] = True
-        context.drop_inputs("stopped")
-        for port in context.outputs:
-            for link in port:
-                link.give_up_staged(Refusal.STOPPED)
-                link.producer_ended = True
-                link.close_if_done()
 
     def _wait(self) -> bool:
         """Sleep to the earliest due instant; False where there is none: a deadlock."""
-        due: list[int] = []
-        polls = False
-        for context in self._contexts:
-            if self._ended[context.plan.index]:
-                continue
-            if context.plan.kind is NodeKind.SOURCE:
-                tick = context.plan.node.next_due()
-                if tick is not None and tick > self._now.tick:
-                    due.append(tick)
-                elif context.produced_nothing:
-                    polls = True
-            for link in context.inputs:
-                closes = self._closing_tick(context, link)
-                if closes is not None and closes > self._now.tick:
-                    due.append(closes)
-        if polls:
+        due = self._due_instants()
+        polled = [
+            context.plan.kind is NodeKind.SOURCE
+            and context.produced_nothing
+            and not self._judge.ended[context.plan.index]
+            for context in self._contexts
+        ]
+        if not due and (not any(polled) or is_stuck(self._contexts, self._judge.ended, polled)):
+            self._report_deadlock()
+            return False
+        if any(polled):
             first, most = IDLE_POLL_NS
             wait_ns = min(first << min(self._idle_polls, 16), most)
-            due.append(self._now.tick + self._clock.duration_to_ticks(wait_ns))
+            due.append(self._journal.tick + self._clock.duration_to_ticks(wait_ns))
             self._idle_polls += 1
-        if not due:
-            self._outcome = "deadlocked"
-            self._notes.append(
-                f"deadlock: nothing can be stepped and nothing is due: {self._who_waits()}"
-            )
-            return False
         if self._drain_until is not None:
             due.append(self._drain_until + 1)
         if self._clock.stands_still:
@@ -395,25 +321,29 @@ class SingleThreadRuntime(LimenRuntime):
                 remedy="run it on MonotonicClock or SimClock",
             )
         self._clock.wait_until(Ticks(min(due)))
-        self._now.sample()
+        self._journal.sample()
         for context in self._contexts:
             context.produced_nothing = False
         return True
 
-    def _who_waits(self) -> str:
-        waits = []
+    def _due_instants(self) -> list[int]:
+        """Return the instants ahead at which something becomes due by itself."""
+        now = self._journal.tick
+        due: list[int | None] = []
         for context in self._contexts:
-            if self._ended[context.plan.index]:
+            if self._judge.ended[context.plan.index]:
                 continue
-            full = [
-                link.plan.name
-                for port in context.outputs
-                for link in port
-                if not link.has_room or link.staged
-            ]
-            what = "room on " + ", ".join(full) if full else "its input"
-            waits.append(f"{context.plan.name} waits for {what}")
-        return "; ".join(waits)
+            due.append(context.asleep_until)
+            if context.plan.kind is NodeKind.SOURCE:
+                due.append(context.plan.node.next_due())
+            due += [link.closing_tick for link in context.flows]
+        return [tick for tick in due if tick is not None and tick > now]
+
+    def _report_deadlock(self) -> None:
+        self._outcome = "deadlocked"
+        self._journal.note("graph", "deadlock")
+        self._waiting = who_waits(self._contexts, self._judge.ended)
+        self._notes.append(f"deadlock: {chain(self._waiting)}")
 
     def _release(self) -> None:
         """Stop every started node, also when one of them fails to."""

@@ -1,13 +1,12 @@
 """Which node is stepped next, and the frozen Plan that executors run."""
 
-from limen.scheduling._lower import lower
+from limen.scheduling._lower import gather_items, lower
 from limen.scheduling._plan import (
     EdgePlan,
     InputPlan,
     NodePlan,
     OutputPlan,
     Plan,
-    staging,
     verify_plan,
 )
 from limen.scheduling._policies import EdfPolicy, RoundRobin, make_policy
@@ -24,8 +23,8 @@ __all__ = [
     "Plan",
     "Readiness",
     "RoundRobin",
+    "gather_items",
     "lower",
     "make_policy",
-    "staging",
     "verify_plan",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from limen.errors import Code, GraphError
 from limen.node import Node, NodeKind, NodePorts
-from limen.policy import BatchingTicks, EdgePolicy, ErrorAction
+from limen.policy import Activation, BatchingTicks, EdgePolicy, ErrorAction
 from limen.types import (
     CriticalityClass,
     EdgeIndex,
@@ -19,11 +20,21 @@ from limen.types import (
 
 @dataclass(frozen=True, slots=True)
 class InputPlan:
-    """An input port and the edge that ends there."""
+    """An input port and the edge that ends there.
+
+    Attributes:
+        name: The port.
+        spec: What arrives.
+        edge: The edge; None where an optional input is not connected.
+        batching: How what arrives is grouped.
+        required: Whether a join waits for it.
+    """
 
     name: str
     spec: PayloadSpec
-    edge: EdgeIndex
+    edge: EdgeIndex | None
+    batching: BatchingTicks
+    required: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +46,16 @@ class OutputPlan:
         spec: What a slot holds.
         edges: In connect order.
         depth: Slots: Σ over edges (max_items + hold) + staging + 1.
+        staging: Most messages that one step emits here, and that can be staged on an edge.
+        max_emit: Most messages that one call emits here.
     """
 
     name: str
     spec: PayloadSpec
     edges: tuple[EdgeIndex, ...]
     depth: int
+    staging: int
+    max_emit: int
 
     @property
     def memory_bytes(self) -> int:
@@ -60,6 +75,9 @@ class EdgePlan:
         policy: Caps and admission.
         default_ns: The consumer's default deadline.
         slack_ns: The consumer's slack.
+        ring: How it is stored: ``static``, ``heap`` or ``priority2``.
+        hold: Most messages that its consumer holds.
+        initial: Payloads of initial tokens; they make it a feedback edge.
     """
 
     index: EdgeIndex
@@ -69,6 +87,14 @@ class EdgePlan:
     policy: EdgePolicy
     default_ns: int | None
     slack_ns: int
+    ring: str
+    hold: int
+    initial: tuple[object, ...]
+
+    @property
+    def is_feedback(self) -> bool:
+        """Whether it closes a cycle."""
+        return bool(self.initial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +109,7 @@ class NodePlan:
         ports: Typed ports.
         inputs: In declared order.
         outputs: In declared order.
-        batching: How the input is grouped.
+        activation: Which inputs a step needs.
         sim_cost_ticks: What one call costs a simulated clock.
         criticality: Its class.
         on_error: What a failed call does.
@@ -99,7 +125,7 @@ class NodePlan:
     ports: NodePorts
     inputs: tuple[InputPlan, ...]
     outputs: tuple[OutputPlan, ...]
-    batching: BatchingTicks
+    activation: Activation
     sim_cost_ticks: int
     criticality: CriticalityClass
     on_error: ErrorAction
@@ -140,12 +166,7 @@ class Plan:
         return "static" if all(isinstance(spec, TensorSpec) for spec in specs) else "heap"
 
 
-def staging(node: Node, batch: int) -> int:
-    """Return the most messages that one step emits on a port, which is what may be staged."""
-    return batch * node.max_emit
-
-
-def slot_depth(edges: list[tuple[int, int]], staged: int) -> int:
+def slot_depth(edges: Sequence[tuple[int, int]], staged: int) -> int:
     """Return the depth rule of SPEC 3: Σ (max_items + hold) + staging + 1."""
     return sum(items + hold for items, hold in edges) + staged + 1
 
@@ -158,19 +179,23 @@ def verify_plan(plan: Plan) -> None:
     """
     for position, node in enumerate(plan.nodes):
         _require(node.index == position, node.name, "node index")
-        for port in node.inputs:
-            edge = plan.edges[port.edge]
-            _require(edge.consumer.node == position, edge.name, "consumer")
+        for number, port in enumerate(node.inputs):
+            if port.edge is not None:
+                edge = plan.edges[port.edge]
+                _require(edge.consumer == (position, number), edge.name, "consumer")
+                _require(edge.hold >= port.batching.max_items, edge.name, "hold")
+            _require(1 <= port.batching.stride <= port.batching.max_items, port.name, "stride")
         for number, output in enumerate(node.outputs):
-            caps = [plan.edges[e].policy.caps for e in output.edges]
-            hold = [plan.nodes[plan.edges[e].consumer.node].batching for e in output.edges]
-            sizes = [(c.max_items, h.max_items) for c, h in zip(caps, hold, strict=True)]
-            wanted = slot_depth(sizes, staging(node.node, node.batching.max_items))
+            edges = [plan.edges[e] for e in output.edges]
+            sizes = [(edge.policy.caps.max_items, edge.hold) for edge in edges]
+            wanted = slot_depth(sizes, output.staging)
             _require(output.depth == wanted, f"{node.name}.{output.name}", "depth")
-            for e in output.edges:
-                _require(plan.edges[e].producer == (position, number), output.name, "producer")
+            _require(output.staging >= output.max_emit >= 1, output.name, "staging")
+            for edge in edges:
+                _require(edge.producer == (position, number), output.name, "producer")
     for position, edge in enumerate(plan.edges):
         _require(edge.index == position, edge.name, "edge index")
+        _require(len(edge.initial) <= edge.policy.caps.max_items, edge.name, "initial tokens")
 
 
 def _require(holds: bool, place: str, what: str) -> None:

@@ -1,5 +1,6 @@
 """Counters and histograms: bounded records of what happened, and the identities they obey."""
 
+from limen.telemetry._decisions import Decision, DecisionLog
 from limen.telemetry._histogram import Histogram, HistogramSummary
 from limen.telemetry._records import (
     EdgeStatistics,
@@ -8,10 +9,13 @@ from limen.telemetry._records import (
     NodeStatistics,
     OutputStatistics,
     RunStatistics,
+    Waiting,
     account,
 )
 
 __all__ = [
+    "Decision",
+    "DecisionLog",
     "EdgeStatistics",
     "Histogram",
     "HistogramSummary",
@@ -20,5 +24,6 @@ __all__ = [
     "NodeStatistics",
     "OutputStatistics",
     "RunStatistics",
+    "Waiting",
     "account",
 ]

@@ -14,6 +14,7 @@ class EdgeStatistics:
     Attributes:
         name: ``producer.port -> consumer.port``.
         admission: Name of its admission policy.
+        retention: How long it keeps what it admits: ``fifo``, ``mailbox`` or ``latch``.
         capacity: Most items.
         offered: Messages that the producer offered.
         pushed: Those that entered the ring.
@@ -27,6 +28,7 @@ class EdgeStatistics:
 
     name: str
     admission: str
+    retention: str
     capacity: int
     offered: int
     pushed: int
@@ -47,7 +49,7 @@ class InputStatistics:
         taken: Messages taken from its edge.
         consumed: Those that were used.
         dropped: Those that were not, by reason.
-        held: Those in the call in progress.
+        held: Those kept for the next step: the overlap of a window, the value of a latch.
     """
 
     name: str
@@ -65,6 +67,7 @@ class OutputStatistics:
         name: ``node.port``.
         emitted: Messages that the node emitted.
         fan_out: Edges that each is offered to.
+        initial: Initial tokens that its feedback edges began with.
         offered: Offers, summed over those edges.
         capacity: Slots of its manager.
         available: Slots free.
@@ -77,6 +80,7 @@ class OutputStatistics:
     name: str
     emitted: int
     fan_out: int
+    initial: int
     offered: int
     capacity: int
     available: int
@@ -100,6 +104,7 @@ class NodeStatistics:
         messages: The first failures in words.
         deadline_misses: Results that came after their deadline.
         gathers: Batches copied together because their slots were not neighbours.
+        padded: Items that filled up batches of fixed length, and whose results were thrown away.
         input_copies: Tensors copied for it, because it makes objects that may keep a view of them.
         latency: Duration of a call.
         wait: Time that messages waited in the queue before it.
@@ -117,12 +122,30 @@ class NodeStatistics:
     messages: tuple[str, ...]
     deadline_misses: int
     gathers: int
+    padded: int
     input_copies: int
     latency: HistogramSummary
     wait: HistogramSummary
     age: HistogramSummary
     sha256: str | None
     memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A node that waited when a deadlock was found.
+
+    Attributes:
+        node: Who waits.
+        edge: For room on which edge, or for a message on which one.
+        on: The node at the other end, which would have to move.
+        text: The same in words, with numbers.
+    """
+
+    node: str
+    edge: str
+    on: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +180,8 @@ class RunStatistics:
         memory_bound_bytes: Payload bytes that the graph preallocated and never exceeds.
         profile: The least profile it needs.
         notes: What ended it early, what was left, what is probably not meant.
+        waiting: After a deadlock, who waited for whom.
+        log_sha256: Digest of the decision log, where one was kept.
     """
 
     graph: str
@@ -170,6 +195,8 @@ class RunStatistics:
     memory_bound_bytes: int
     profile: str
     notes: tuple[str, ...]
+    waiting: tuple[Waiting, ...] = ()
+    log_sha256: str | None = None
 
     @property
     def closes(self) -> bool:
@@ -218,8 +245,9 @@ def account(
         found.append(
             _identity(
                 out.name,
-                (f"emitted × {out.fan_out}", out.emitted * out.fan_out),
                 ("offered", out.offered),
+                (f"emitted {out.emitted} × {out.fan_out} =", out.emitted * out.fan_out),
+                *([("initial", out.initial)] if out.initial else []),
             )
         )
         found.append(

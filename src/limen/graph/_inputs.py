@@ -1,0 +1,137 @@
+"""What the inputs of a node must satisfy: arity by kind, activation, latches, batching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from limen.errors import Code
+from limen.graph._problems import Problem
+from limen.graph._spec import EdgeSpec, NodeSpec
+from limen.node import NodeKind, NodePorts
+from limen.policy import Activation
+from limen.types import PortIndex
+
+_MANY: Final = 1 << 16
+# Fewest and most inputs, fewest and most outputs.
+_ARITY: Final = {
+    NodeKind.SOURCE: (0, 0, 1, _MANY),
+    NodeKind.PROCESS: (1, 1, 1, 1),
+    NodeKind.MODEL: (1, 1, 1, 1),
+    NodeKind.SPLIT: (1, 1, 2, _MANY),
+    NodeKind.JOIN: (2, _MANY, 1, _MANY),
+    NodeKind.SINK: (1, _MANY, 0, 0),
+}
+
+
+def arity_problem(node: NodeSpec) -> Problem | None:
+    """Return what is wrong with the number of a node's ports."""
+    inputs, outputs = len(node.node.input_names), len(node.node.output_names)
+    least_in, most_in, least_out, most_out = _ARITY[node.node.kind]
+    if least_in <= inputs <= most_in and least_out <= outputs <= most_out:
+        return None
+    wanted = f"{_range(least_in, most_in)} in and {_range(least_out, most_out)} out"
+    return Problem(
+        Code.ARITY,
+        node.name,
+        f"a {node.node.kind.value} with {inputs} inputs and {outputs} outputs",
+        f"a {node.node.kind.value} has {wanted}",
+    )
+
+
+def input_problems(
+    node: NodeSpec, ports: NodePorts | None, edges: Mapping[PortIndex, EdgeSpec]
+) -> list[Problem]:
+    """Return what is wrong with how a node is fed.
+
+    Args:
+        node: The node.
+        ports: Its ports; None where they are unknown.
+        edges: The edge at each connected input.
+    """
+    problems = _batching_problems(node)
+    names = node.node.input_names
+    latches = [names[port] for port, edge in edges.items() if edge.policy.is_latch]
+    flows = [port for port, edge in edges.items() if not edge.policy.is_latch]
+    if latches and not flows:
+        problems.append(
+            Problem(
+                Code.LATCH_ONLY,
+                node.name,
+                f"only latches feed it ({', '.join(latches)}), and none of them makes it step",
+                "give it an input that is no latch",
+            )
+        )
+    if flows and all(edges[port].initial for port in flows):
+        problems.append(
+            Problem(
+                Code.GRAPH_CYCLIC,
+                node.name,
+                "only feedback feeds it, so that it would never end",
+                "give it an input from outside the loop",
+            )
+        )
+    if ports is None or len(names) < 2:
+        return problems
+    given = node.policy.activation
+    activation = node.node.activation if given is None else given
+    required = [port.name for port in ports.inputs if not port.optional]
+    if activation is Activation.ANY and required:
+        problems.append(
+            Problem(
+                Code.INCOMPATIBLE_PORTS,
+                node.name,
+                f"activation any hands over one input a step, and {required[0]!r} takes no None",
+                "annotate each input as X | None, or use activation all",
+            )
+        )
+    needed = [p for p, port in enumerate(ports.inputs) if not port.optional and p in flows]
+    if activation is Activation.ALL and flows and not needed:
+        problems.append(
+            Problem(
+                Code.ARITY,
+                node.name,
+                "all its inputs are optional or latches, so that it waits for none",
+                "require one of them, or use activation any",
+            )
+        )
+    return problems
+
+
+def _batching_problems(node: NodeSpec) -> list[Problem]:
+    batching = node.policy.batching
+    if batching.is_none:
+        return []
+    place = f"{node.name}.policy.batching"
+    if node.node.kind is NodeKind.SOURCE:
+        text = "a source has no input to batch"
+        return [Problem(Code.INVALID_VALUE, place, text, "move the batching to the consumer")]
+    problems = []
+    given = node.policy.activation
+    activation = node.node.activation if given is None else given
+    several = len(node.node.input_names) > 1
+    if several and (activation is Activation.ALL or node.node.takes_windows):
+        problems.append(
+            Problem(
+                Code.INVALID_VALUE,
+                place,
+                "a join takes one message of each input, so it has no batches",
+                "batch before the join, or use activation any",
+            )
+        )
+    if batching.slides and not node.node.takes_windows:
+        problems.append(
+            Problem(
+                Code.INVALID_VALUE,
+                place,
+                "a sliding window for a node that takes messages one by one",
+                "write process_batch, which takes the whole window; or use a Window node",
+            )
+        )
+    return problems
+
+
+def _range(least: int, most: int) -> str:
+    if most == _MANY:
+        return f"{least} or more"
+    return str(least)

@@ -1,0 +1,203 @@
+"""Ports from the annotations of a function."""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from limen.errors import Code, ConfigurationError, GraphError
+from limen.node.contract import Port
+from limen.types import (
+    ObjectSpec,
+    PayloadSpec,
+    TensorSpec,
+    describe_spec,
+    spec_from_annotation,
+)
+
+_SEQUENCES = (list, tuple, collections.abc.Sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a function's annotations say.
+
+    Attributes:
+        inputs: A port a payload parameter: ``in``, or named as the parameters if there are several.
+        outputs: The port ``out``, or one a field of the NamedTuple that is returned.
+        fields: Names of these fields; empty for a single output.
+        with_out: Whether a parameter ``out`` receives the output's slot.
+    """
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    fields: tuple[str, ...]
+    with_out: bool
+
+
+def read_signature(process: Callable[..., object], place: str, *, window: bool) -> Signature:
+    """Read the ports of a function; called once, before the graph starts.
+
+    Args:
+        process: What is called with the payloads.
+        place: How errors name it.
+        window: Whether it takes a whole batch: an array with one axis more, or a sequence.
+
+    Raises:
+        ConfigurationError: An annotation is missing or names no payload.
+    """
+    if inspect.iscoroutinefunction(process) or inspect.isgeneratorfunction(process):
+        raise ConfigurationError(
+            f"{place} is a coroutine or a generator", remedy="write a plain function that returns"
+        )
+    parameters = inspect.signature(process).parameters
+    names = [name for name in parameters if name != "out"]
+    if any(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in names):
+        raise ConfigurationError(
+            f"{place} takes its payload by keyword only", remedy="take it by position"
+        )
+    if not names or (window and len(names) != 1):
+        raise ConfigurationError(
+            f"{place} takes {len(names)} inputs",
+            remedy="take one batch (and, at most, out)"
+            if window
+            else "take one payload an input (and, at most, out)",
+        )
+    hints = _hints(process, place)
+    inputs = []
+    for name in names:
+        what = "its input" if len(names) == 1 else f"its input {name!r}"
+        hint, optional = _without_none(_hint(hints, name, place, what))
+        spec = _read(hint, place, what, window=window)
+        inputs.append(Port("in" if len(names) == 1 else name, spec, optional))
+    outputs, fields = _outputs(_hint(hints, "return", place, "its result"), place)
+    return Signature(tuple(inputs), outputs, fields, "out" in parameters)
+
+
+def check_out(signature: Signature) -> None:
+    """Refuse a parameter ``out`` where there is no slot to write into.
+
+    Raises:
+        GraphError: INCOMPATIBLE_PORTS.
+    """
+    if not signature.with_out:
+        return
+    spec = signature.outputs[0].spec
+    if len(signature.outputs) == 1 and isinstance(spec, TensorSpec):
+        return
+    what = describe_spec(spec) if len(signature.outputs) == 1 else "several outputs"
+    raise GraphError(
+        f"out: {what} has no slot to write into"
+        if len(signature.outputs) == 1
+        else "out: a node with several outputs is given no slot",
+        code=Code.INCOMPATIBLE_PORTS,
+        remedy="leave the parameter out away, or return a tensor",
+    )
+
+
+def _hints(process: Callable[..., object], place: str) -> dict[str, object]:
+    try:
+        return typing.get_type_hints(process, include_extras=True)
+    except NameError as error:
+        raise ConfigurationError(
+            f"an annotation of {place} cannot be read: {error}",
+            remedy="import the name at module level",
+        ) from error
+
+
+def _hint(hints: dict[str, object], key: str, place: str, what: str) -> object:
+    if key not in hints:
+        raise ConfigurationError(
+            f"{place} does not annotate {what}",
+            remedy='annotate it, as in Float32[np.ndarray, "6"]',
+        )
+    return hints[key]
+
+
+def _read(hint: object, place: str, what: str, *, window: bool) -> PayloadSpec:
+    if window and typing.get_origin(hint) in _SEQUENCES:
+        hint = typing.get_args(hint)[0]
+        window = False
+    try:
+        spec = spec_from_annotation(hint)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{place}, {what}: {error.message}", remedy=error.remedy
+        ) from error
+    if not window:
+        return spec
+    if isinstance(spec, TensorSpec) and spec.shape and isinstance(spec.shape[0], str):
+        return TensorSpec(spec.dtype, spec.shape[1:])
+    raise ConfigurationError(
+        f"{place}, {what}: {describe_spec(spec)} is no batch",
+        remedy='name its first axis, as in Float32[np.ndarray, "n 6"], or write list[T]',
+    )
+
+
+def _outputs(hint: object, place: str) -> tuple[tuple[Port, ...], tuple[str, ...]]:
+    hint, _ = _without_none(hint)
+    if typing.get_origin(hint) is tuple:
+        raise ConfigurationError(
+            f"{place} returns a tuple, whose places have no names",
+            remedy="return a typing.NamedTuple: its fields become the outputs",
+        )
+    fields = getattr(hint, "_fields", None)
+    if not (isinstance(hint, type) and issubclass(hint, tuple) and isinstance(fields, tuple)):
+        return (Port("out", _read(hint, place, "its result", window=False)),), ()
+    hints = typing.get_type_hints(hint, include_extras=True)
+    ports = []
+    for name in fields:
+        kind, _ = _without_none(hints[name])
+        ports.append(Port(name, _read(kind, place, f"its output {name!r}", window=False)))
+    return tuple(ports), tuple(fields)
+
+
+def _without_none(hint: object) -> tuple[object, bool]:
+    """Return ``X`` for ``X | None``, and whether there was a None."""
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType):
+        return hint, False
+    arguments = [a for a in typing.get_args(hint) if a is not type(None)]
+    if type(None) in typing.get_args(hint) and len(arguments) == 1:
+        return arguments[0], True
+    return hint, False
+
+
+def match_spec(port: str, wanted: PayloadSpec, arriving: PayloadSpec) -> dict[str, int]:
+    """Check that what arrives fits a port and return the lengths of the port's named axes.
+
+    Raises:
+        GraphError: INCOMPATIBLE_PORTS, saying both sides.
+    """
+    axes: dict[str, int] = {}
+    fits = False
+    remedy = "connect a producer of that type, or convert between them"
+    match wanted, arriving:
+        case TensorSpec(), TensorSpec():
+            fits = len(wanted.shape) == len(arriving.shape)
+            for want, have in zip(wanted.shape, arriving.shape, strict=False):
+                length = (
+                    axes.setdefault(want, have)
+                    if isinstance(want, str) and isinstance(have, int)
+                    else want
+                )
+                fits = fits and length == have
+            if fits and wanted.dtype is not arriving.dtype:
+                fits = False
+                remedy = f"add a node that casts {arriving.dtype.value} to {wanted.dtype.value}"
+        case ObjectSpec(), ObjectSpec():
+            fits = issubclass(arriving.type, wanted.type)
+        case ObjectSpec(), TensorSpec():
+            fits = wanted.type is object
+        case _:
+            fits = False
+    if not fits:
+        raise GraphError(
+            f"{port}: {describe_spec(arriving)} does not fit {describe_spec(wanted)}",
+            code=Code.INCOMPATIBLE_PORTS,
+            remedy=remedy,
+        )
+    return axes

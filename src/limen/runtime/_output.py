@@ -1,0 +1,127 @@
+"""An output port in a run: its slots, and the edges that share them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limen.errors import NodeError
+from limen.memory import HeapMemoryManager, MemoryManager, SharedSlots, StaticMemoryManager
+from limen.message import Message, MessageHeader, payload_size_bytes
+from limen.node import PushOutcome
+from limen.runtime._link import Link
+from limen.scheduling import OutputPlan
+from limen.telemetry import OutputStatistics
+from limen.types import TensorSpec
+
+
+class OutputPort:
+    """Stores what a node emits and offers it to every edge, in connect order.
+
+    Args:
+        name: ``node.port``.
+        plan: The port.
+    """
+
+    def __init__(self, name: str, plan: OutputPlan) -> None:
+        self.name = name
+        self.plan = plan
+        self.manager: MemoryManager = (
+            StaticMemoryManager(plan.spec, plan.depth)
+            if isinstance(plan.spec, TensorSpec)
+            else HeapMemoryManager(plan.depth, plan.spec.type)
+        )
+        self.slots = SharedSlots(self.manager, len(plan.edges))
+        self.links: list[Link] = []
+        self.emitted = 0
+        self.initial = 0
+        self._in_step = 0
+
+    def begin_step(self) -> None:
+        """Allow the next step its number of messages."""
+        self._in_step = 0
+
+    def begin(self, link: Link, header: MessageHeader, payload: object) -> None:
+        """Store an initial token for one edge."""
+        token = self.manager.store(Message(header.resized(self._size(payload)), payload))
+        self.slots.lend(token, 1)
+        self.initial += 1
+        link.begin(token)
+
+    def next_slot(self) -> NDArray[np.generic] | None:
+        """Return the slot that the next message will lie in; None on the heap."""
+        self.slots.reclaim()
+        return self.manager.next_slot() if isinstance(self.manager, StaticMemoryManager) else None
+
+    def reserve(self, count: int) -> NDArray[np.generic] | None:
+        """Return the next slots as one array; None on the heap, or where they are no neighbours."""
+        self.slots.reclaim()
+        manager = self.manager
+        return manager.reserve(count) if isinstance(manager, StaticMemoryManager) else None
+
+    def emit(
+        self, header: MessageHeader, payload: object, *, in_place: bool = False
+    ) -> PushOutcome:
+        """Store a message and offer it to every edge; what the first of them made of it.
+
+        Args:
+            header: Its header, but for the payload's size.
+            payload: Its payload.
+            in_place: Whether the payload lies in the next slot already.
+
+        Raises:
+            NodeError: The step has emitted all it may.
+            ManagerError: The payload does not fit the port.
+        """
+        if self._in_step >= self.plan.staging:
+            raise NodeError(
+                f"{self.name}: more than {self.plan.staging} messages emitted in a step",
+                remedy="declare max_emit",
+            )
+        self.slots.reclaim()
+        manager = self.manager
+        header = header.resized(self._size(payload))
+        if isinstance(manager, StaticMemoryManager) and (
+            in_place or payload is manager.next_slot()
+        ):
+            token = manager.commit(header)
+        else:
+            token = manager.store(Message(header, payload))
+        self._in_step += 1
+        self.emitted += 1
+        self.slots.lend(token, len(self.links))
+        outcomes = [link.offer(token) for link in self.links]
+        return outcomes[0]
+
+    def statistics(self) -> OutputStatistics:
+        """Return the counts so far; slots on their way back count as available."""
+        self.slots.reclaim()
+        record = self.manager.statistics()
+        live = {
+            token
+            for link in self.links
+            for token in (
+                *(link.consumer.try_peek_at(index) for index in range(len(link.ring))),
+                *link.staged,
+                *(held.token for held in link.hold),
+            )
+        }
+        return OutputStatistics(
+            name=self.name,
+            emitted=self.emitted,
+            fan_out=len(self.links),
+            initial=self.initial,
+            offered=sum(link.offered for link in self.links),
+            capacity=record.capacity,
+            available=record.available,
+            live=len(live),
+            peak_used=record.peak_used,
+            copies=record.copies,
+            memory_bytes=record.payload_bytes,
+        )
+
+    def _size(self, payload: object) -> int:
+        manager = self.manager
+        if isinstance(manager, StaticMemoryManager):
+            return manager.slot_bytes
+        return payload_size_bytes(payload)

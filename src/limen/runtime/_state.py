@@ -1,0 +1,282 @@
+"""What the single-thread runtime keeps for one node: its ports, its counts, its failures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limen.errors import Code, NodeError
+from limen.memory import StaticMemoryManager
+from limen.message import Message, MessageHeader
+from limen.node import Consumed, Output, Outputs, Skip
+from limen.policy import ErrorAction
+from limen.runtime._counters import NodeCounters
+from limen.runtime._journal import Journal
+from limen.runtime._link import Held, Link
+from limen.runtime._output import OutputPort
+from limen.scheduling import NodePlan, gather_items
+from limen.telemetry import InputStatistics, NodeStatistics
+from limen.types import PayloadSpec, TensorSpec, Ticks
+
+
+class FailedCallError(Exception):
+    """Leaves a call that failed and has been accounted for."""
+
+
+class NodeState:
+    """Ports, counts and failures of one node in a run; what its step context builds on.
+
+    Args:
+        plan: The node.
+        journal: The run's instant and log.
+        locate: Says where a failed message came from.
+    """
+
+    def __init__(
+        self, plan: NodePlan, journal: Journal, locate: Callable[[MessageHeader], str]
+    ) -> None:
+        self.plan = plan
+        self.clock = journal.clock
+        self.outputs = [OutputPort(f"{plan.name}.{p.name}", p) for p in plan.outputs]
+        # By port; None where an optional input is not connected.
+        self.inputs: list[Link | None] = [None] * len(plan.inputs)
+        self.halted = False
+        self.ended_stream = False
+        self.produced_nothing = False
+        self.failed_last = False
+        self.asleep_until = Ticks(0)
+        self.counters = NodeCounters(plan)
+        self._journal = journal
+        self._locate = locate
+        self.made_by_port = [0] * len(plan.outputs)
+        items = 0
+        if plan.inputs:
+            items = gather_items(plan.node, plan.inputs[0].batching.max_items)
+        self._gather = _buffer(plan.inputs[0].spec, items) if items else None
+        self._scatter = _buffer(plan.outputs[0].spec, items) if items and plan.outputs else None
+
+    @property
+    def links(self) -> list[Link]:
+        """The inputs that are connected, in port order."""
+        return [link for link in self.inputs if link is not None]
+
+    @property
+    def out_links(self) -> list[Link]:
+        """The edges that begin here, by port and in connect order."""
+        return [link for port in self.outputs for link in port.links]
+
+    @property
+    def flows(self) -> list[Link]:
+        """The inputs whose messages are taken: all but latches."""
+        return [link for link in self.links if not link.is_latch]
+
+    @property
+    def taken(self) -> int:
+        """Messages taken so far."""
+        return sum(link.taken for link in self.links)
+
+    @property
+    def made(self) -> int:
+        """Messages that a source has made."""
+        return sum(self.made_by_port)
+
+    @property
+    def now_ticks(self) -> Ticks:
+        """The instant that decisions use now."""
+        return self._journal.tick
+
+    @property
+    def now_nanos(self) -> int:
+        """The same in nanoseconds."""
+        return self._journal.now_ns
+
+    def ready_inputs(self) -> list[Link]:
+        """Return the inputs that an ANY node could take from, the front pushed first ahead."""
+        ready = [link for link in self.flows if link.is_ready]
+        ready.sort(key=lambda link: (link.consumer.push_tick_at(0), link.plan.consumer.port))
+        return ready
+
+    def node_statistics(self) -> NodeStatistics:
+        """Return the node's counts so far."""
+        used = sum(link.consumed for link in self.links)
+        return self.counters.statistics(used if self.plan.inputs else self.made)
+
+    def input_statistics(self) -> tuple[InputStatistics, ...]:
+        """Return the counts of the connected inputs."""
+        return tuple(
+            link.input_statistics(f"{self.plan.name}.{link.into.name}") for link in self.links
+        )
+
+    def _settle_or_fail(
+        self, result: object, header: MessageHeader, blamed: MessageHeader
+    ) -> str | None:
+        try:
+            return self._settle(result, header)
+        except Exception as error:
+            self._fail(error, blamed)
+            raise FailedCallError from error
+
+    def _settle(self, result: object, header: MessageHeader) -> str | None:
+        """Push what a call returned; the reason if its input counts as dropped."""
+        match result:
+            case Output(payload=payload, origin_tick=origin):
+                if not self.outputs:
+                    raise NodeError("a node without outputs returned one")
+                self.outputs[0].emit(_aged(header, origin), payload)
+                return None
+            case Outputs(messages=messages, origin_tick=origin):
+                header = _aged(header, origin)
+                for port, payload in self._in_port_order(messages):
+                    port.emit(header, payload)
+                return None
+            case Consumed():
+                return None
+            case Skip():
+                return "skipped"
+            case _:
+                raise NodeError(
+                    f"process_message returned {type(result).__qualname__}",
+                    remedy="return Output(payload), Outputs(…), Consumed() or Skip()",
+                )
+
+    def _in_port_order(
+        self, messages: tuple[tuple[str, object], ...]
+    ) -> list[tuple[OutputPort, object]]:
+        """Sort a call's messages by port, and refuse more of them than were declared."""
+        placed = sorted(
+            ((self._output(name), payload) for name, payload in messages),
+            key=lambda pair: pair[0],
+        )
+        for index, port in enumerate(self.outputs):
+            count = sum(place == index for place, _ in placed)
+            if count > port.plan.max_emit:
+                raise NodeError(
+                    f"{port.name}: {count} messages emitted in a call, {port.plan.max_emit} "
+                    f"declared",
+                    remedy="declare max_emit",
+                )
+        return [(self.outputs[place], payload) for place, payload in placed]
+
+    def _selected(self) -> Link | None:
+        """Return the input that this step takes from, where any will do; the node may choose."""
+        ready = self.ready_inputs()
+        if not ready:
+            return None
+        names = [link.into.name for link in ready]
+        name = self.plan.node.select_input(names)
+        if name not in names:
+            raise NodeError(
+                f"select_input returned {name!r}", remedy=f"return one of {', '.join(names)}"
+            )
+        return ready[names.index(name)]
+
+    def _latched(self) -> list[Message | None]:
+        """Return a place an input, filled where a latch has a value."""
+        values: list[Message | None] = [None] * len(self.inputs)
+        for place, link in enumerate(self.inputs):
+            if link is not None and link.is_latch and link.hold:
+                with link.manager.read(link.hold[0].token) as message:
+                    values[place] = self._own(message)
+        return values
+
+    def _latch_headers(self) -> list[MessageHeader]:
+        return [link.hold[0].header for link in self.links if link.is_latch and link.hold]
+
+    def _own(self, message: Message) -> Message:
+        """Copy a tensor for a node that makes objects, which may keep a view of it."""
+        if self.plan.owns_input and isinstance(message.payload, np.ndarray):
+            self.counters.input_copies += 1
+            return Message(message.header, message.payload.copy())
+        return message
+
+    def _batch_payloads(
+        self, link: Link, taken: Sequence[Held]
+    ) -> NDArray[np.generic] | tuple[object, ...]:
+        """Return the payloads side by side: over the slots if possible, else gathered."""
+        manager, tokens = link.manager, [held.token for held in taken]
+        if not isinstance(manager, StaticMemoryManager):
+            payloads = []
+            for token in tokens:
+                with manager.read(token) as message:
+                    payloads.append(message.payload)
+            return tuple(payloads)
+        size = self.plan.node.fixed_batch or len(tokens)
+        view = manager.neighbours(tokens) if size == len(tokens) else None
+        if view is None:
+            if self._gather is None:
+                raise NodeError(f"{self.plan.name} takes no batches")
+            self.counters.gathers += len(tokens) > 1
+            manager.gather(tokens, self._gather)
+            self._gather[len(tokens) : size] = 0
+            view = self._gather[:size]
+            view.flags.writeable = False
+        if self.plan.owns_input:
+            self.counters.input_copies += 1
+            view = view.copy()
+        return view
+
+    # Headers and counts.
+
+    def _after_call(self, begun: Ticks) -> None:
+        self.clock.charge(self.plan.sim_cost_ticks)
+        self._journal.sample()
+        self.counters.calls += 1
+        self.counters.latency.record(self.clock.ticks_to_nanos(self._journal.tick - begun))
+
+    def _note_wait(self, held: Held) -> None:
+        self.counters.wait.record(self.clock.ticks_to_nanos(self._journal.tick - held.pushed))
+
+    def _note_age(self, header: MessageHeader) -> None:
+        age = self._journal.tick - header.creation_tick
+        self.counters.age.record(self.clock.ticks_to_nanos(age))
+
+    def _note_miss(self, sequence: int, presented: Sequence[tuple[Link, Held]]) -> None:
+        """Count a result that came after the earliest deadline of what went into it."""
+        now_ns = self._journal.now_ns
+        for link, held in presented:
+            deadline_ns = link.effective_deadline_ns(held.header, held.pushed)
+            if deadline_ns is not None and deadline_ns + link.plan.slack_ns < now_ns:
+                self.counters.misses += 1
+                self._journal.note(self.plan.name, "miss", sequence)
+                return
+
+    def _fail(self, error: Exception, header: MessageHeader | None) -> None:
+        """Count a failed call, keep it in words, and act as the policy says."""
+        self.counters.fail(error, "" if header is None else self._locate(header))
+        sequence = -1 if header is None else header.sequence
+        self._journal.note(self.plan.name, "error", sequence, self.plan.on_error.value)
+        if self.plan.on_error is ErrorAction.HALT_GRAPH:
+            self.halted = True
+
+    def _input(self, port: str) -> Link:
+        for plan, link in zip(self.plan.inputs, self.inputs, strict=True):
+            if plan.name == port and link is not None:
+                return link
+        raise NodeError(f"{self.plan.name} has no input {port!r}", code=Code.NODE_NO_INPUT)
+
+    def _flow(self, port: str) -> Link:
+        link = self._input(port)
+        if link.is_latch:
+            raise NodeError(
+                f"{self.plan.name}.{port} is a latch: it is presented, not taken",
+                remedy="use pop_joined_and_process",
+            )
+        return link
+
+    def _output(self, port: str) -> int:
+        for index, plan in enumerate(self.plan.outputs):
+            if plan.name == port:
+                return index
+        raise NodeError(f"{self.plan.name} has no output {port!r}", code=Code.NODE_EXECUTION_FAILED)
+
+
+def _aged(header: MessageHeader, origin: Ticks | None) -> MessageHeader:
+    return header if origin is None or origin == header.origin_tick else header.with_origin(origin)
+
+
+def _buffer(spec: PayloadSpec, items: int) -> NDArray[np.generic] | None:
+    if not isinstance(spec, TensorSpec):
+        return None
+    return np.zeros((items, *spec.fixed_shape), dtype=spec.dtype.numpy_dtype())
