@@ -16,6 +16,7 @@ _ALLOWED = {name: {*ORDER[:place], name} for place, name in enumerate(ORDER)}
 _ALLOWED |= {name: {*ORDER, name} for name in BESIDE}
 _ALLOWED["app"] = {*ORDER, *BESIDE, "app"}
 _ALLOWED["cli"] = {*ORDER, *BESIDE, "app", "cli", ""}
+_ALLOWED["testing"] = {*ORDER, *BESIDE, "app", "testing"}
 _ALLOWED["contracts"] = {*ORDER}
 _ALLOWED["__main__"] = _ALLOWED["cli"]
 

@@ -2,7 +2,7 @@
 
 from limen.graph._builder import Graph
 from limen.graph._capacity import effective_batch
-from limen.graph._load import load_graph
+from limen.graph._load import LoadedGraph, load_document, load_graph
 from limen.graph._problems import Problem
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
 from limen.graph._verify import VerifiedGraph, verify
@@ -12,10 +12,12 @@ __all__ = [
     "Endpoint",
     "Graph",
     "GraphSpec",
+    "LoadedGraph",
     "NodeSpec",
     "Problem",
     "VerifiedGraph",
     "effective_batch",
+    "load_document",
     "load_graph",
     "verify",
 ]

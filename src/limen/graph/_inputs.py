@@ -8,7 +8,7 @@ from typing import Final
 from limen.errors import Code
 from limen.graph._problems import Problem
 from limen.graph._spec import EdgeSpec, NodeSpec
-from limen.node import NodeKind, NodePorts
+from limen.node import NodeKind, NodePorts, ProcessNode
 from limen.policy import Activation
 from limen.types import PortIndex
 
@@ -76,7 +76,7 @@ def input_problems(
     given = node.policy.activation
     activation = node.node.activation if given is None else given
     required = [port.name for port in ports.inputs if not port.optional]
-    if activation is Activation.ANY and required:
+    if activation is Activation.ANY and required and isinstance(node.node, ProcessNode):
         problems.append(
             Problem(
                 Code.INCOMPATIBLE_PORTS,

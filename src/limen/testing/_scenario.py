@@ -1,0 +1,155 @@
+"""Scenarios: small graphs with scripted inputs, and the decisions that SPEC asks of them."""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from limen.app import check
+from limen.errors import ConfigurationError
+from limen.graph import load_document
+from limen.graph import verify as verify_graph
+from limen.platform import PlatformClock, SimClock
+from limen.runtime import LimenRuntime, RuntimeStopHandle, SingleThreadRuntime
+from limen.scheduling import Plan
+from limen.telemetry import Decision, DecisionLog, RunStatistics
+from limen.types import Ticks, parse_duration_ns
+
+Executor = Callable[[Plan, PlatformClock, int, DecisionLog], LimenRuntime]
+"""Makes a runtime: of a plan, its clock, the drain timeout in ns, and the log to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A named graph with inputs, a clock script and the expected decisions.
+
+    Attributes:
+        name: The file's stem.
+        about: What it shows.
+        spec: The passages that the expectation comes from.
+        graph: The tables of its graph file.
+        path: Its file.
+        tick_rate_hz: Of the simulated clock.
+        stop_at_tick: A stop is requested as soon as a sampled instant reaches it; None for never.
+        drain_ns: How long the stop may drain.
+        outcome: How the run ends.
+        log: Canonical decision log.
+    """
+
+    name: str
+    about: str
+    spec: tuple[str, ...]
+    graph: dict[str, object]
+    path: Path
+    tick_rate_hz: int
+    stop_at_tick: int | None
+    drain_ns: int
+    outcome: str
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioRun:
+    """What an executor made of a scenario.
+
+    Attributes:
+        log: Its canonical decision log.
+        sha256: The digest that it stated.
+        statistics: Its accounting.
+    """
+
+    log: str
+    sha256: str
+    statistics: RunStatistics
+
+
+class _StoppingClock(SimClock):
+    """A simulated clock that asks for a stop when an instant at or behind its mark is sampled."""
+
+    def __init__(self, tick_rate_hz: int, stop_at: int | None) -> None:
+        super().__init__(tick_rate_hz)
+        self._stop_at = stop_at
+        self.handle: RuntimeStopHandle | None = None
+
+    def now_ticks(self) -> Ticks:
+        now = super().now_ticks()
+        if self._stop_at is not None and now >= self._stop_at and self.handle is not None:
+            self.handle.request_stop()
+        return now
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read a scenario file.
+
+    Raises:
+        ConfigurationError: A key is missing or unknown.
+    """
+    with path.open("rb") as file:
+        table = tomllib.load(file)
+    known = {"about", "spec", "log", "outcome", "clock", "graph"}
+    clock = table.get("clock", {})
+    strange = (set(table) - known) | (
+        set(clock) - {"tick_rate_hz", "stop_at_tick", "drain_timeout"}
+    )
+    missing = known - {"clock"} - set(table)
+    if strange or missing:
+        raise ConfigurationError(
+            f"scenario {path.name}: unknown {sorted(strange)}, missing {sorted(missing)}"
+        )
+    return Scenario(
+        name=path.stem,
+        about=table["about"],
+        spec=tuple(table["spec"]),
+        graph=table["graph"],
+        path=path,
+        tick_rate_hz=clock.get("tick_rate_hz", 1000),
+        stop_at_tick=clock.get("stop_at_tick"),
+        drain_ns=parse_duration_ns(clock.get("drain_timeout", "10s"), what="drain_timeout"),
+        outcome=table["outcome"],
+        log=table["log"],
+    )
+
+
+def run(scenario: Scenario, executor: Executor | None = None) -> ScenarioRun:
+    """Run a scenario on an executor; on the reference if none is given.
+
+    Args:
+        scenario: What to run.
+        executor: Makes the runtime.
+
+    Raises:
+        GraphError: The scenario's graph is not valid.
+    """
+    loaded = load_document(scenario.graph, scenario.path, allow_import=True)
+    verify_graph(loaded.graph.spec(), found=tuple(loaded.problems), broken=frozenset(loaded.broken))
+    clock = _StoppingClock(scenario.tick_rate_hz, scenario.stop_at_tick)
+    lines: list[str] = []
+
+    def listen(decision: Decision) -> None:
+        lines.append(decision.canonical())
+
+    log = DecisionLog(listen)
+    make = _reference if executor is None else executor
+    runtime = make(check(loaded.graph, clock), clock, scenario.drain_ns, log)
+    clock.handle = runtime.stop_handle
+    statistics = runtime.run()
+    return ScenarioRun("".join(lines), log.sha256, statistics)
+
+
+def first_difference(expected: str, seen: str) -> str | None:
+    """Say where two decision logs part, with the lines ahead of it; None if they are equal."""
+    wanted, found = expected.splitlines(), seen.splitlines()
+    for number, (want, have) in enumerate(itertools.zip_longest(wanted, found), 1):
+        if want != have:
+            before = "\n".join(f"  {line}" for line in wanted[max(0, number - 6) : number - 1])
+            return f"{before}\nline {number}\n- {want}\n+ {have}"
+    return None
+
+
+def _reference(
+    plan: Plan, clock: PlatformClock, drain_ns: int, log: DecisionLog
+) -> SingleThreadRuntime:
+    return SingleThreadRuntime(plan, clock, drain_ns=drain_ns, log=log)

@@ -1,0 +1,341 @@
+"""Parts whose results are written down: a graph of them decides the same on every executor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limen.errors import ConfigurationError, SensorError
+from limen.message import BatchView, Message
+from limen.node import (
+    Consumed,
+    Node,
+    NodeKind,
+    NodePorts,
+    Outputs,
+    Port,
+    ProcessResult,
+    Produced,
+    Skip,
+    Source,
+    SourceSignal,
+    StepContext,
+    StepResult,
+    YieldUntil,
+)
+from limen.platform import PlatformClock
+from limen.policy import Activation
+from limen.types import (
+    DataType,
+    PayloadSpec,
+    QoSClass,
+    TensorSpec,
+    Ticks,
+    nearest,
+    parse_duration_ns,
+)
+
+_QOS = {qos.name.lower(): qos for qos in QoSClass}
+_ENTRY_KEYS = ("at", "created", "deadline", "qos", "result")
+_OUTCOMES = ("output", "consume", "skip", "error", "terminal")
+
+
+class ScriptedSource(Source):
+    """Plays a script, one entry a call, and ends behind it.
+
+    An entry is a table: empty for a message, or with ``qos``, ``deadline``, ``created`` (instants
+    since the clock's epoch, with a unit), ``at`` (when it is due; makes the source timed), or
+    ``result``: ``nothing``, ``error`` or ``end`` instead of a message.
+
+    Args:
+        script: The entries.
+        count: Plain messages, where there is no script.
+        every: Makes it timed, on this grid from the epoch on.
+        pausable: Whether it can be held back without a loss.
+        size_bytes: Bytes of every payload.
+    """
+
+    def __init__(
+        self,
+        script: list[dict[str, str]] | None = None,
+        count: int = 0,
+        every: str | None = None,
+        pausable: bool = True,
+        size_bytes: int = 4,
+    ) -> None:
+        self._script = [{} for _ in range(count)] if script is None else script
+        for entry in self._script:
+            _check_entry(entry)
+        self._every_ns = None if every is None else parse_duration_ns(every, what="every")
+        self.pausable = pausable
+        self._payload = np.zeros(size_bytes, np.uint8)
+        self._clock: PlatformClock | None = None
+        self._place = 0
+        self._due: list[Ticks] = []
+
+    def spec(self) -> PayloadSpec:
+        """Return a tensor of bytes."""
+        return TensorSpec(DataType.U8, self._payload.shape)
+
+    def open(self, clock: PlatformClock, now: Ticks) -> None:
+        """Begin at the first entry."""
+        self._clock = clock
+        self._place = 0
+        self._due = self._instants(clock)
+
+    def next_due(self) -> Ticks | None:
+        """Return the instant of the next entry; None for an untimed script."""
+        return self._due[self._place] if self._due else None
+
+    def try_produce(self, now: Ticks) -> Produced | SourceSignal:
+        """Return the next entry's message, or what the entry says instead."""
+        if self._place == len(self._script):
+            return SourceSignal.END_OF_STREAM
+        entry = self._script[self._place]
+        self._place += 1
+        match entry.get("result"):
+            case "nothing":
+                return SourceSignal.NOTHING_NOW
+            case "error":
+                raise SensorError("scripted")
+            case "end":
+                return SourceSignal.END_OF_STREAM
+        deadline = entry.get("deadline")
+        return Produced(
+            self._payload,
+            creation_tick=self._instant(entry, "created"),
+            deadline_ns=None if deadline is None else parse_duration_ns(deadline, what="deadline"),
+            qos=_QOS[entry.get("qos", "best_effort")],
+        )
+
+    def _instant(self, entry: Mapping[str, str], key: str) -> Ticks | None:
+        if key not in entry or self._clock is None:
+            return None
+        return self._clock.nanos_to_ticks(parse_duration_ns(entry[key], what=key))
+
+    def _instants(self, clock: PlatformClock) -> list[Ticks]:
+        places = range(len(self._script) + 1)
+        if self._every_ns is not None:
+            return [clock.nanos_to_ticks(place * self._every_ns) for place in places]
+        if not any("at" in entry for entry in self._script):
+            return []
+        due: list[Ticks] = []
+        for entry in self._script:
+            last = due[-1] if due else Ticks(0)
+            due.append(self._instant(entry, "at") or last)
+        return [*due, due[-1]]
+
+
+class ScriptedNode(Node):
+    """Does what a script says, one outcome a call, and behind it emits one message a port.
+
+    Outcomes are ``output``, ``consume``, ``skip``, ``error``, ``terminal``, or a table:
+    ``emit = { port = count }``, ``yield_until = "30ms"``.
+
+    Args:
+        inputs: Input ports.
+        outputs: Output ports.
+        optional: Inputs that a join does not wait for.
+        window: Whether one call takes a whole batch.
+        script: Outcomes by call.
+        size_bytes: Bytes of every payload it emits.
+    """
+
+    def __init__(
+        self,
+        inputs: list[str] | None = None,
+        outputs: list[str] | None = None,
+        optional: list[str] | None = None,
+        window: bool = False,
+        script: list[str | dict[str, object]] | None = None,
+        size_bytes: int = 4,
+    ) -> None:
+        self._inputs = tuple(["in"] if inputs is None else inputs)
+        self._outputs = tuple(["out"] if outputs is None else outputs)
+        self._optional = frozenset(optional or ())
+        self.takes_windows = window
+        self._script = [_outcome(entry, self._outputs) for entry in script or ()]
+        counts = [n for entry in self._script if isinstance(entry, dict) for n in entry.values()]
+        self.max_emit = max([1, *counts])
+        self._payload = np.zeros(size_bytes, np.uint8)
+        self._spec = TensorSpec(DataType.U8, (size_bytes,))
+        if len(self._inputs) > 1:
+            self.kind = NodeKind.JOIN
+        elif len(self._outputs) > 1:
+            self.kind = NodeKind.SPLIT
+        self._clock: PlatformClock | None = None
+        self._calls = 0
+        self._then: StepResult | YieldUntil | None = None
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """As given."""
+        return self._inputs
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """As given."""
+        return self._outputs
+
+    def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
+        """Accept whatever arrives."""
+        return NodePorts(
+            tuple(
+                Port(name, inputs.get(name, self._spec), name in self._optional)
+                for name in self._inputs
+            ),
+            tuple(Port(name, self._spec) for name in self._outputs),
+        )
+
+    def initialize(self, clock: PlatformClock, ports: NodePorts) -> None:
+        """Begin at the first outcome."""
+        self._clock = clock
+        self._calls = 0
+
+    def step(self, ctx: StepContext) -> StepResult | YieldUntil:
+        """Take what the policy grants and answer as the script says."""
+        self._then = None
+        if self.takes_windows:
+            result = ctx.pop_window_and_process(self._inputs[0], self._window)
+        elif len(self._inputs) > 1:
+            result = ctx.pop_joined_and_process(self._joined)
+        else:
+            result = ctx.pop_and_process(self._inputs[0], self._one)
+        return result if self._then is None else self._then
+
+    def _window(self, batch: BatchView) -> ProcessResult:
+        return self._answer()
+
+    def _joined(self, messages: tuple[Message | None, ...]) -> ProcessResult:
+        return self._answer()
+
+    def _one(self, message: Message) -> ProcessResult:
+        return self._answer()
+
+    def _answer(self) -> ProcessResult:
+        call = self._calls
+        self._calls += 1
+        outcome = self._script[call] if call < len(self._script) else "output"
+        match outcome:
+            case "output":
+                return self._emit(dict.fromkeys(self._outputs, 1))
+            case "consume":
+                return Consumed()
+            case "skip":
+                return Skip()
+            case "error":
+                raise RuntimeError("scripted")
+            case "terminal":
+                self._then = StepResult.TERMINAL
+                return Consumed()
+            case int():
+                ticks = outcome if self._clock is None else self._clock.nanos_to_ticks(outcome)
+                self._then = YieldUntil(Ticks(ticks))
+                return Consumed()
+            case dict():
+                return self._emit(outcome)
+            case unknown:
+                raise ConfigurationError(f"scripted outcome {unknown!r}")
+
+    def _emit(self, counts: Mapping[str, int]) -> ProcessResult:
+        messages = [(port, self._payload) for port, count in counts.items() for _ in range(count)]
+        return Outputs(tuple(messages)) if messages else Consumed()
+
+
+class ScriptedSink(ScriptedNode):
+    """A scripted node without outputs; with several inputs, any of them will do.
+
+    Args:
+        inputs: Input ports.
+        script: Outcomes by call.
+    """
+
+    kind = NodeKind.SINK
+    activation = Activation.ANY
+
+    def __init__(
+        self,
+        inputs: list[str] | None = None,
+        script: list[str | dict[str, object]] | None = None,
+    ) -> None:
+        super().__init__(inputs, [], script=script)
+        self.kind = NodeKind.SINK
+
+
+class ScriptedModel(Node):
+    """Takes a batch in one call and gives a result an item.
+
+    Args:
+        script: ``output`` or ``error``, by call.
+    """
+
+    kind = NodeKind.MODEL
+
+    def __init__(self, script: list[str] | None = None) -> None:
+        self._script: Sequence[str] = script or ()
+        self._calls = 0
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The one input."""
+        return ("in",)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The one output."""
+        return ("out",)
+
+    def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
+        """Give back the type that arrives."""
+        spec = inputs.get("in", TensorSpec(DataType.U8, (4,)))
+        return NodePorts((Port("in", spec),), (Port("out", spec),))
+
+    def initialize(self, clock: PlatformClock, ports: NodePorts) -> None:
+        """Begin at the first outcome."""
+        self._calls = 0
+
+    def step(self, ctx: StepContext) -> StepResult:
+        """Take the batch and answer as the script says."""
+        return ctx.pop_batch_and_process("in", self._infer)
+
+    def _infer(self, batch: BatchView, out: NDArray[np.generic]) -> None:
+        call = self._calls
+        self._calls += 1
+        if call < len(self._script) and self._script[call] == "error":
+            raise RuntimeError("scripted")
+        out[...] = np.asarray(batch.payloads)
+
+
+def _check_entry(entry: Mapping[str, str]) -> None:
+    for key in entry:
+        if key not in _ENTRY_KEYS:
+            raise ConfigurationError(
+                f"unknown key {key!r} in a script", remedy=nearest(key, _ENTRY_KEYS)
+            )
+    if entry.get("qos", "best_effort") not in _QOS:
+        raise ConfigurationError(f"unknown qos {entry['qos']!r}", remedy=nearest("qos", _QOS))
+    if entry.get("result", "end") not in ("nothing", "error", "end"):
+        raise ConfigurationError(
+            f"unknown result {entry['result']!r}", remedy="known: end, error, nothing"
+        )
+
+
+def _outcome(
+    entry: str | Mapping[str, object], outputs: Sequence[str]
+) -> str | int | dict[str, int]:
+    """Read an outcome: a word, an instant in ns to yield until, or counts by port."""
+    if isinstance(entry, str):
+        if entry not in _OUTCOMES:
+            raise ConfigurationError(f"unknown outcome {entry!r}", remedy=nearest(entry, _OUTCOMES))
+        return entry
+    if "yield_until" in entry:
+        return parse_duration_ns(str(entry["yield_until"]), what="yield_until")
+    emit = entry.get("emit")
+    if not isinstance(emit, dict) or not set(emit) <= set(outputs):
+        raise ConfigurationError(
+            f"unknown outcome {dict(entry)!r}",
+            remedy='write a word, { emit = { port = 2 } } or { yield_until = "30ms" }',
+        )
+    return {str(port): int(count) for port, count in emit.items()}
