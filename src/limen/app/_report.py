@@ -51,7 +51,7 @@ def _render(run: RunStatistics) -> list[str]:
         [
             (
                 edge.name,
-                edge.admission,
+                edge.admission if edge.retention == "fifo" else edge.retention,
                 str(edge.capacity),
                 str(edge.peak),
                 _losses(edge.refused, edge.evicted),
@@ -93,8 +93,12 @@ def _closing(run: RunStatistics) -> list[str]:
             lines.append(f"model {node.name}: sha256 {node.sha256}")
         for text in node.messages:
             lines.append(f"error in {node.name}: {printable(text)}")
+        if node.padded:
+            lines.append(f"padding of {node.name}: {node.padded} items filled up short batches")
         if node.errors > len(node.messages):
             lines.append(f"error in {node.name}: … {node.errors - len(node.messages)} more")
+    if run.log_sha256 is not None:
+        lines.append(f"decision log: sha256 {run.log_sha256}")
     return lines + [f"note: {printable(note)}" for note in run.notes]
 
 

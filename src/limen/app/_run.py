@@ -11,6 +11,7 @@ from limen.node import SourceNode
 from limen.platform import MonotonicClock, PlatformClock
 from limen.runtime import SingleThreadRuntime
 from limen.scheduling import Plan, lower
+from limen.telemetry import DecisionLog
 
 
 def load(path: str | Path, *, allow_import: bool = False) -> Graph:
@@ -42,28 +43,38 @@ def check(graph: Graph, clock: PlatformClock | None = None) -> Plan:
     return lower(verify(graph.spec()), MonotonicClock() if clock is None else clock)
 
 
-def make_runtime(graph: Graph, clock: PlatformClock | None = None) -> SingleThreadRuntime:
+def make_runtime(
+    graph: Graph, clock: PlatformClock | None = None, log: DecisionLog | None = None
+) -> SingleThreadRuntime:
     """Verify a graph and return a runtime for one run of it; nothing has started yet.
+
+    Args:
+        graph: What to run.
+        clock: Its clock; real time if not given.
+        log: Where decisions are recorded.
 
     Raises:
         GraphError: ``problems`` lists all that is wrong with it.
     """
     used = MonotonicClock() if clock is None else clock
-    return SingleThreadRuntime(check(graph, used), used)
+    return SingleThreadRuntime(check(graph, used), used, log=log)
 
 
-def run(graph: Graph, *, clock: PlatformClock | None = None) -> Report:
+def run(
+    graph: Graph, *, clock: PlatformClock | None = None, log: DecisionLog | None = None
+) -> Report:
     """Verify a graph, run it until all its sources have ended, and return the accounting.
 
     Args:
         graph: What to run.
         clock: ``SimClock()`` to simulate; real time if not given.
+        log: Where decisions are recorded; their digest is in the report.
 
     Raises:
         GraphError: The graph is not valid; nothing has started.
         LimenError: A node could not start.
     """
-    return Report(make_runtime(graph, clock).run())
+    return Report(make_runtime(graph, clock, log).run())
 
 
 def set_speed(graph: Graph, speed: float | None) -> None:

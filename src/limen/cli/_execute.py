@@ -15,6 +15,7 @@ from limen.app import Report, make_runtime
 from limen.graph import Graph
 from limen.platform import MonotonicClock, PlatformClock
 from limen.runtime import RuntimeStopHandle, SingleThreadRuntime
+from limen.telemetry import DecisionLog
 from limen.types import printable
 
 _REDRAW_NS = 100_000_000
@@ -30,13 +31,15 @@ class ExitCode(enum.IntEnum):
     TERMINATED = 143
 
 
-def execute(graph: Graph, clock: PlatformClock) -> tuple[Report, ExitCode]:
+def execute(
+    graph: Graph, clock: PlatformClock, log: DecisionLog | None = None
+) -> tuple[Report, ExitCode]:
     """Run a graph to its end, or until a signal or the end of our reader asks it to drain.
 
     Raises:
         LimenError: The graph is not valid, or a node could not start.
     """
-    runtime = make_runtime(graph, clock)
+    runtime = make_runtime(graph, clock, log)
     with (
         _signals(runtime.stop_handle) as received,
         _watched_stdout(runtime.stop_handle) as stdout,

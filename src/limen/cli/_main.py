@@ -12,10 +12,11 @@ import typer
 from limen.app import check, load, set_speed
 from limen.cli._demo import run_demo
 from limen.cli._execute import ExitCode, execute, settle
+from limen.cli._log import decision_log
 from limen.errors import ConfigurationError, GraphError, LimenError
 from limen.graph import Graph, Problem
 from limen.platform import MonotonicClock, PlatformClock, SimClock
-from limen.scheduling import Plan
+from limen.scheduling import EdgePlan, Plan
 from limen.types import describe_spec, format_bytes, printable
 
 _EPILOG = (
@@ -50,6 +51,18 @@ _Import = Annotated[
 ]
 
 
+_Log = Annotated[
+    Path | None,
+    typer.Option("--log", metavar="FILE", help="Write every decision to a file, to be read."),
+]
+_LogBytes = Annotated[
+    Path | None,
+    typer.Option(
+        "--log-bytes", metavar="FILE", help="Write the bytes that the log's SHA-256 is of."
+    ),
+]
+
+
 @_app.command(epilog=_EPILOG)
 def run(
     file: _File,
@@ -57,11 +70,15 @@ def run(
     json: _Json = False,
     speed: _Speed = None,
     allow_import: _Import = False,
+    log: _Log = None,
+    log_bytes: _LogBytes = None,
 ) -> None:
     """Run a graph until its sources end; results on stdout, the accounting at the end."""
     graph = _load(file, allow_import)
     _apply_speed(graph, speed)
-    report, code = execute(graph, _clock(sim))
+    clock = _clock(sim)
+    with decision_log(clock, log, log_bytes) as decisions:
+        report, code = execute(graph, clock, decisions)
     if json:
         try:
             print(report.to_json(), flush=True)
@@ -69,6 +86,9 @@ def run(
             json, code = False, ExitCode.FAILED
     if not json:
         print(f"\n{report}", file=sys.stderr)
+    if decisions is not None and decisions.failure is not None:
+        print(f"limen: the decision log is cut off: {decisions.failure}", file=sys.stderr)
+        code = ExitCode.FAILED
     raise typer.Exit(code)
 
 
@@ -92,8 +112,7 @@ def check_command(file: _File, json: _Json = False, allow_import: _Import = Fals
     for edge in plan.edges:
         slots = plan.nodes[edge.producer.node].outputs[edge.producer.port]
         print(
-            f"  edge {edge.name}: {edge.policy.admission.value}, "
-            f"{edge.policy.caps.max_items} items, "
+            f"  edge {edge.name}: {edge.policy.kind}, {_items(edge)}, "
             f"{slots.depth} slots, {format_bytes(slots.memory_bytes)}"
         )
     for node in plan.nodes:
@@ -165,6 +184,16 @@ def _read_speed(text: str | None) -> float | None:
     return speed
 
 
+def _items(edge: EdgePlan) -> str:
+    count = edge.policy.caps.max_items
+    text = "1 item" if count == 1 else f"{count} items"
+    if edge.policy.lanes == 2:
+        text += " in 2 lanes"
+    if edge.is_feedback:
+        text += f", feedback with {len(edge.initial)} initial"
+    return text
+
+
 def _problems_json(error: GraphError) -> str:
     problems = [
         {
@@ -198,6 +227,9 @@ def _plan_json(plan: Plan) -> str:
             {
                 "name": edge.name,
                 "admission": edge.policy.admission.value,
+                "retention": edge.policy.retention.value,
+                "lanes": edge.policy.lanes,
+                "initial": len(edge.initial),
                 "max_items": edge.policy.caps.max_items,
             }
             for edge in plan.edges

@@ -241,9 +241,11 @@ def is_balanced(nodes: Sequence[FlowNode], edges: Sequence[FlowEdge]) -> bool:
             at = todo.pop()
             for other, factor in near[at]:
                 rate = rates[at] * factor
-                if rates.setdefault(other, rate) != rate:
+                if other not in rates:
+                    rates[other] = rate
+                    todo.append(other)
+                elif rates[other] != rate:
                     return False
-                todo += [other] if other not in rates else []
     return True
 
 

@@ -43,14 +43,14 @@ class Waits:
             self._outs[edge.producer].append(i)
         self._room = [Wait(i, True, e.producer, e.consumer) for i, e in enumerate(edges)]
         self._items = [Wait(i, False, e.consumer, e.producer) for i, e in enumerate(edges)]
-        self.merges = [
-            node.any and sum(not edges[e].latch for e in self._ins[i]) > 1
-            for i, node in enumerate(nodes)
-        ]
+        flow = [[e for e in ins if not edges[e].latch] for ins in self._ins]
+        # Without a required input, any of the optional ones makes a node step.
+        self._any = [node.any or node.optional.issuperset(flow[i]) for i, node in enumerate(nodes)]
+        self.merges = [self._any[i] and len(flow[i]) > 1 for i in range(len(nodes))]
         self.late = {
             e
             for i, node in enumerate(nodes)
-            if not node.any
+            if not self._any[i]
             for e in node.optional
             if not self._always_there(e, i)
         }
@@ -96,7 +96,9 @@ class Waits:
             more = {
                 edge.consumer
                 for i, edge in enumerate(self._edges)
-                if self.merges[edge.consumer] and not edge.latch and self._items[i] not in after
+                if self.merges[edge.consumer]
+                and not (edge.latch or edge.refuses_when_empty)
+                and self._items[i] not in after
             }
             if more <= fed:
                 return after
@@ -107,8 +109,10 @@ class Waits:
 
     def _can_starve(self, edge: int, fed: set[int]) -> bool:
         consumer = self._edges[edge].consumer
-        if self._nodes[consumer].any:
-            return not self._edges[edge].latch and consumer not in fed
+        if self._edges[edge].latch:
+            return not self._nodes[consumer].any and edge not in self._nodes[consumer].optional
+        if self._any[consumer]:
+            return consumer not in fed
         return edge not in self._nodes[consumer].optional
 
     def _following(self, wait: Wait, fed: set[int]) -> list[Wait]:
@@ -118,13 +122,15 @@ class Waits:
             for e in self._outs[node]
             if self._can_fill(e) and (wait.room or e != edge)
         ]
-        if wait.room and self._nodes[node].any:
-            return full
-        return full + [
+        starved = [
             self._items[e]
             for e in self._ins[node]
             if self._can_starve(e, fed) and not (wait.room and e == edge)
         ]
+        if wait.room and self._any[node]:
+            # The full input makes it ready, but for a latch that is still empty.
+            starved = [other for other in starved if self._edges[other.edge].latch]
+        return full + starved
 
     def _always_there(self, optional: int, node: int) -> bool:
         """Say whether no required input can come before the optional one: they have one origin."""

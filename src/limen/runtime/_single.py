@@ -89,6 +89,8 @@ class SingleThreadRuntime(LimenRuntime):
         self._notes: list[str] = []
         self._waiting: tuple[Waiting, ...] = ()
         self._idle_polls = 0
+        self._points = 0
+        self._stopped_at: int | None = None
 
     def _wire(self) -> None:
         """Make a link an edge, between an output's slots and an input."""
@@ -105,6 +107,11 @@ class SingleThreadRuntime(LimenRuntime):
     def stop_handle(self) -> RuntimeStopHandle:
         """The handle that ends this run."""
         return self._stop_handle
+
+    @property
+    def stopped_at(self) -> int | None:
+        """The decision point, counted from 0, that first saw a stop; None if none did."""
+        return self._stopped_at
 
     def start(self) -> None:
         """Initialise and start every node, in index order."""
@@ -154,7 +161,9 @@ class SingleThreadRuntime(LimenRuntime):
         self._require(_State.RUNNING, "step")
         if self._outcome != "running":
             return False
-        if self._limits():
+        stopped = self._limits()
+        self._points += 1
+        if stopped:
             return False
         chosen = self._choose()
         if self._judge.all_ended:
@@ -211,6 +220,7 @@ class SingleThreadRuntime(LimenRuntime):
         if not self._stop_handle.is_stopping:
             return False
         if self._drain_until is None:
+            self._stopped_at = self._points
             self._drain_until = self._journal.tick + self._drain_ticks
             for context in self._contexts:
                 if context.plan.kind is NodeKind.SOURCE:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
+
+
+_log = logging.getLogger("limen")
 
 
 class Decision(NamedTuple):
@@ -46,14 +50,21 @@ class Decision(NamedTuple):
 class DecisionLog:
     """Hashes decisions as they are made, and hands each to whoever listens; keeps none itself.
 
+    A listener that raises is told no more, and decisions go on: ``failure`` says why.
+
     Args:
         listener: Told of every decision.
+
+    Attributes:
+        count: Decisions so far.
+        failure: What the listener raised, if it did.
     """
 
     def __init__(self, listener: Callable[[Decision], None] | None = None) -> None:
         self._listener = listener
         self._digest = hashlib.sha256()
         self.count = 0
+        self.failure: Exception | None = None
 
     @property
     def sha256(self) -> str:
@@ -64,5 +75,11 @@ class DecisionLog:
         """Take one decision; called by an executor."""
         self._digest.update(decision.canonical().encode())
         self.count += 1
-        if self._listener is not None:
+        if self._listener is None:
+            return
+        try:
             self._listener(decision)
+        except Exception as error:
+            self._listener = None
+            self.failure = error
+            _log.warning("the decision log is cut off at decision %d: %s", self.count, error)

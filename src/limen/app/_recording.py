@@ -1,0 +1,444 @@
+"""The inputs of a run, kept in memory, and the run that they give again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from limen.app._report import Report
+from limen.app._run import check
+from limen.edge import EdgeOccupancy
+from limen.errors import LifecycleError
+from limen.graph import Graph
+from limen.message import BatchView, Message, MessageHeader
+from limen.node import (
+    Node,
+    NodePorts,
+    Output,
+    Outputs,
+    Produced,
+    PushOutcome,
+    StepContext,
+    StepResult,
+    YieldUntil,
+)
+from limen.platform import MonotonicClock, PlatformClock
+from limen.runtime import SingleThreadRuntime
+from limen.scheduling import Plan
+from limen.telemetry import DecisionLog
+from limen.types import PayloadSpec, SequenceNumber, Ticks
+
+_DEPARTS: Final = "the replay asks for what the recording does not hold"
+
+
+@dataclass(slots=True)
+class ContextCall:
+    """One call of a node into its step context.
+
+    Attributes:
+        method: Name of the context's method.
+        port: The port it was given; empty where it takes none.
+        outcomes: What each call back into the node returned, or the exception it raised.
+    """
+
+    method: str
+    port: str
+    outcomes: list[object] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class StepRecord:
+    """One step of one node.
+
+    Attributes:
+        calls: What it asked of its context.
+        selected: The input that it chose, where any would have done.
+        result: What it returned, or the exception it raised.
+        due: Its next instant afterwards, of a timed source.
+    """
+
+    calls: list[ContextCall] = field(default_factory=list)
+    selected: str | None = None
+    result: object = None
+    due: Ticks | None = None
+
+
+@dataclass(slots=True)
+class Recording:
+    """All that a run depended on: instants, source results, node outcomes, and the stop.
+
+    It grows with the run, and holds what was emitted by value.
+
+    Attributes:
+        plan: What was run.
+        instants: Samples of the clock, in order.
+        first_due: Next instant of each node after its start.
+        steps: By node, in order.
+        stopped_at: Decision point at which a stop was seen; None if none was requested.
+    """
+
+    plan: Plan
+    instants: list[Ticks] = field(default_factory=list)
+    first_due: list[Ticks | None] = field(default_factory=list)
+    steps: list[list[StepRecord]] = field(default_factory=list)
+    stopped_at: int | None = None
+
+
+class Recorder:
+    """Runs a graph and records what its decisions depend on.
+
+    Called by whoever wants to reproduce a run exactly; the graph itself runs as it would without.
+
+    Args:
+        graph: What to run.
+        clock: ``SimClock()`` to simulate; real time if not given.
+        log: Where decisions go.
+
+    Raises:
+        GraphError: The graph is not valid.
+    """
+
+    def __init__(
+        self, graph: Graph, clock: PlatformClock | None = None, log: DecisionLog | None = None
+    ) -> None:
+        used = MonotonicClock() if clock is None else clock
+        plan = check(graph, used)
+        count = len(plan.nodes)
+        self.recording = Recording(plan, [], [None] * count, [[] for _ in range(count)])
+        nodes = tuple(
+            dataclasses.replace(node, node=_RecordingNode(node.node, index, self.recording, used))
+            for index, node in enumerate(plan.nodes)
+        )
+        self.runtime = SingleThreadRuntime(
+            dataclasses.replace(plan, nodes=nodes),
+            _RecordingClock(used, self.recording.instants),
+            log=log,
+        )
+
+    def run(self) -> Report:
+        """Run to the end and return the accounting; then ``recording`` is complete."""
+        statistics = self.runtime.run()
+        self.recording.stopped_at = self.runtime.stopped_at
+        return Report(statistics)
+
+
+def replay(recording: Recording, log: DecisionLog | None = None) -> Report:
+    """Decide a recorded run once more: its nodes are not called, and time is what it was.
+
+    Args:
+        recording: Of a run that has ended.
+        log: Where decisions go; they are those of the recorded run.
+
+    Raises:
+        LifecycleError: The executor asked for something else than when it was recorded.
+    """
+    clock = _ReplayClock(recording)
+    nodes = tuple(
+        dataclasses.replace(node, node=_ReplayNode(node.node, index, recording))
+        for index, node in enumerate(recording.plan.nodes)
+    )
+    plan = dataclasses.replace(recording.plan, nodes=nodes)
+    runtime = SingleThreadRuntime(plan, clock, log=log)
+    runtime.start()
+    try:
+        point = 0
+        while True:
+            if point == recording.stopped_at:
+                runtime.stop_handle.request_stop()
+            if not runtime.step():
+                break
+            point += 1
+    finally:
+        runtime.stop()
+    return Report(runtime.statistics())
+
+
+class _RecordingClock(PlatformClock):
+    """Another clock, whose samples are kept."""
+
+    def __init__(self, clock: PlatformClock, instants: list[Ticks]) -> None:
+        super().__init__(clock.tick_rate_hz, clock.domain)
+        self._clock = clock
+        self._instants = instants
+        self.stands_still = clock.stands_still
+
+    def now_ticks(self) -> Ticks:
+        now = self._clock.now_ticks()
+        self._instants.append(now)
+        return now
+
+    def wait_until(self, tick: Ticks) -> None:
+        self._clock.wait_until(tick)
+
+    def wake(self) -> None:
+        self._clock.wake()
+
+    def charge(self, ticks: int) -> None:
+        self._clock.charge(ticks)
+
+
+class _ReplayClock(PlatformClock):
+    """Gives recorded samples, one a call, and never waits."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(recording.plan.tick_rate_hz)
+        self._instants = iter(recording.instants)
+
+    def now_ticks(self) -> Ticks:
+        try:
+            return next(self._instants)
+        except StopIteration:
+            raise LifecycleError(_DEPARTS) from None
+
+    def wait_until(self, tick: Ticks) -> None:
+        """Return at once: the next sample says when it is."""
+
+
+class _Stand(Node):
+    """Takes a node's place in a Plan and looks like it to an executor."""
+
+    def __init__(self, node: Node, index: int, recording: Recording) -> None:
+        self._node = node
+        self._index = index
+        self._recording = recording
+        self.kind = node.kind
+        self.max_emit = node.max_emit
+        self.max_batch = node.max_batch
+        self.fixed_batch = node.fixed_batch
+        self.takes_windows = node.takes_windows
+        self.activation = node.activation
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        return self._node.input_names
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return self._node.output_names
+
+    @property
+    def artifact_sha256(self) -> str | None:
+        return self._node.artifact_sha256
+
+    def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
+        """Return the ports of the Plan, which was resolved before."""
+        return self._recording.plan.nodes[self._index].ports
+
+    def locate(self, sequence: SequenceNumber) -> str | None:
+        return self._node.locate(sequence)
+
+
+class _RecordingNode(_Stand):
+    """Lets a node work, and writes down what came of it."""
+
+    def __init__(self, node: Node, index: int, recording: Recording, clock: PlatformClock) -> None:
+        super().__init__(node, index, recording)
+        self._clock = clock
+        self._step = StepRecord()
+
+    def initialize(self, clock: PlatformClock, ports: NodePorts) -> None:
+        # A node's own looks at the clock are no samples of the executor.
+        self._node.initialize(self._clock, ports)
+
+    def start(self, now: Ticks) -> None:
+        self._node.start(now)
+        self._recording.first_due[self._index] = self._node.next_due()
+
+    def step(self, ctx: StepContext) -> StepResult | YieldUntil:
+        self._step = record = StepRecord()
+        self._recording.steps[self._index].append(record)
+        try:
+            result = self._node.step(_RecordingContext(ctx, record, self._clock))
+        except Exception as error:
+            record.result = error
+            raise
+        finally:
+            record.due = self._node.next_due()
+        record.result = result
+        return result
+
+    def select_input(self, ready: Sequence[str]) -> str:
+        self._step.selected = self._node.select_input(ready)
+        return self._step.selected
+
+    def next_due(self) -> Ticks | None:
+        return self._node.next_due()
+
+    def resumed(self, now: Ticks) -> None:
+        self._node.resumed(now)
+
+    def stop(self) -> None:
+        self._node.stop()
+
+    def reset(self) -> None:
+        self._node.reset()
+
+
+class _ReplayNode(_Stand):
+    """Does as its recording says; the node itself is not called."""
+
+    def __init__(self, node: Node, index: int, recording: Recording) -> None:
+        super().__init__(node, index, recording)
+        self._steps = iter(recording.steps[index])
+        self._step = StepRecord()
+        self._due: Ticks | None = None
+
+    def start(self, now: Ticks) -> None:
+        self._due = self._recording.first_due[self._index]
+
+    def step(self, ctx: StepContext) -> StepResult | YieldUntil:
+        record = next(self._steps, None)
+        if record is None:
+            raise LifecycleError(_DEPARTS)
+        self._step = record
+        for call in record.calls:
+            _ask_again(ctx, call)
+        self._due = record.due
+        if isinstance(record.result, Exception):
+            raise record.result
+        if isinstance(record.result, (StepResult, YieldUntil)):
+            return record.result
+        raise LifecycleError(_DEPARTS)
+
+    def select_input(self, ready: Sequence[str]) -> str:
+        return self._step.selected or ready[0]
+
+    def next_due(self) -> Ticks | None:
+        return self._due
+
+
+class _RecordingContext:
+    """A step context that writes down what a node asks of it and answers it."""
+
+    def __init__(self, ctx: StepContext, record: StepRecord, clock: PlatformClock) -> None:
+        self._ctx = ctx
+        self._record = record
+        self.clock = clock
+
+    @property
+    def now_ticks(self) -> Ticks:
+        return self._ctx.now_ticks
+
+    @property
+    def now_nanos(self) -> int:
+        return self._ctx.now_nanos
+
+    def in_occupancy(self, port: str) -> EdgeOccupancy:
+        return self._ctx.in_occupancy(port)
+
+    def out_occupancy(self, port: str) -> EdgeOccupancy:
+        return self._ctx.out_occupancy(port)
+
+    def in_peek_header(self, port: str) -> MessageHeader | None:
+        return self._ctx.in_peek_header(port)
+
+    def out_slot(self, port: str) -> NDArray[np.generic] | None:
+        return self._ctx.out_slot(port)
+
+    def pop_and_process(self, port: str, process: Callable[[Message], object]) -> StepResult:
+        note = self._note("pop_and_process", port)
+        return self._ctx.pop_and_process(port, lambda given: note(lambda: process(given)))
+
+    def pop_joined_and_process(
+        self, process: Callable[[tuple[Message | None, ...]], object]
+    ) -> StepResult:
+        note = self._note("pop_joined_and_process", "")
+        return self._ctx.pop_joined_and_process(lambda given: note(lambda: process(given)))
+
+    def pop_window_and_process(
+        self, port: str, process: Callable[[BatchView], object]
+    ) -> StepResult:
+        note = self._note("pop_window_and_process", port)
+        return self._ctx.pop_window_and_process(port, lambda given: note(lambda: process(given)))
+
+    def pop_batch_and_process(
+        self, port: str, process: Callable[[BatchView, NDArray[np.generic]], None]
+    ) -> StepResult:
+        note = self._note("pop_batch_and_process", port)
+
+        def call(batch: BatchView, out: NDArray[np.generic]) -> None:
+            note(lambda: process(batch, out))
+
+        return self._ctx.pop_batch_and_process(port, call)
+
+    def produce(self, port: str, try_produce: Callable[[Ticks], object]) -> StepResult:
+        note = self._note("produce", port)
+        return self._ctx.produce(port, lambda now: note(lambda: try_produce(now)))
+
+    def push_output(self, port: str, message: Message) -> PushOutcome:
+        kept = Message(message.header, _kept(message.payload))
+        self._record.calls.append(ContextCall("push_output", port, [kept]))
+        return self._ctx.push_output(port, message)
+
+    def _note(self, method: str, port: str) -> Callable[[Callable[[], object]], object]:
+        """Open a record of a context call; return what calls back into the node and notes it."""
+        call = ContextCall(method, port)
+        self._record.calls.append(call)
+
+        def noted(function: Callable[[], object]) -> object:
+            try:
+                result = function()
+            except Exception as error:
+                call.outcomes.append(error)
+                raise
+            call.outcomes.append(_kept_result(result))
+            return result
+
+        return noted
+
+
+def _ask_again(ctx: StepContext, call: ContextCall) -> None:
+    """Make a recorded call of the context, whose calls back find the recorded outcomes."""
+    outcomes = iter(call.outcomes)
+
+    def answer(*given: object) -> object:
+        try:
+            outcome = next(outcomes)
+        except StopIteration:
+            raise LifecycleError(_DEPARTS) from None
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    match call.method:
+        case "pop_and_process":
+            ctx.pop_and_process(call.port, answer)
+        case "pop_joined_and_process":
+            ctx.pop_joined_and_process(answer)
+        case "pop_window_and_process":
+            ctx.pop_window_and_process(call.port, answer)
+        case "pop_batch_and_process":
+            ctx.pop_batch_and_process(call.port, lambda batch, out: _written(answer(), out))
+        case "produce":
+            ctx.produce(call.port, answer)
+        case _:
+            message = call.outcomes[0]
+            if isinstance(message, Message):
+                ctx.push_output(call.port, message)
+
+
+def _written(outcome: object, out: NDArray[np.generic]) -> None:
+    """Stand in for a model: what it wrote is no input of any decision."""
+    out[...] = 0
+
+
+def _kept_result(result: object) -> object:
+    """Return an outcome that stays what it is after the call."""
+    match result:
+        case Output(payload=payload) | Produced(payload=payload):
+            return msgspec.structs.replace(result, payload=_kept(payload))
+        case Outputs(messages=messages):
+            kept = tuple((port, _kept(payload)) for port, payload in messages)
+            return msgspec.structs.replace(result, messages=kept)
+        case _:
+            return result
+
+
+def _kept(payload: object) -> object:
+    return payload.copy() if isinstance(payload, np.ndarray) else payload
