@@ -10,6 +10,7 @@ from limen.graph import Graph
 from limen.node import (
     Consumed,
     Output,
+    Outputs,
     ProcessNode,
     Produced,
     Sink,
@@ -20,6 +21,7 @@ from limen.node import (
 )
 from limen.platform import MonotonicClock, NoopClock, SimClock
 from limen.policy import (
+    Activation,
     AdmissionPolicy,
     Batching,
     Deadline,
@@ -27,12 +29,14 @@ from limen.policy import (
     ErrorAction,
     NodePolicy,
     QueueCaps,
+    RetentionMode,
 )
 from limen.types import CriticalityClass, DataType, ObjectSpec, QoSClass, TensorSpec
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Activation",
     "AdmissionPolicy",
     "Batching",
     "Consumed",
@@ -49,11 +53,13 @@ __all__ = [
     "NoopClock",
     "ObjectSpec",
     "Output",
+    "Outputs",
     "ProcessNode",
     "Produced",
     "QoSClass",
     "QueueCaps",
     "Report",
+    "RetentionMode",
     "SimClock",
     "Sink",
     "Skip",

@@ -27,16 +27,12 @@ def check_feedback(edge: EdgeSpec, emitted: PayloadSpec, arriving: PayloadSpec) 
     match_spec(edge.consumer.port or edge.consumer.node, arriving, emitted)
 
 
-def initial_tokens(edge: EdgeSpec, emitted: PayloadSpec) -> tuple[object, ...]:
-    """Return the payloads of the initial tokens as the edge's output would emit them.
+def initial_token(number: int, value: object, spec: PayloadSpec) -> object:
+    """Return the payload of an initial token as the edge's output would emit it.
 
     Raises:
-        GraphError: INVALID_VALUE: one of them is of another type or shape.
+        GraphError: INVALID_VALUE: it is of another type or shape.
     """
-    return tuple(_token(number, value, emitted) for number, value in enumerate(edge.initial))
-
-
-def _token(number: int, value: object, spec: PayloadSpec) -> object:
     if isinstance(spec, ObjectSpec):
         numeric = spec.type is float and isinstance(value, int)
         if not isinstance(value, spec.type) and not numeric:

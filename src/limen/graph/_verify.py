@@ -10,7 +10,7 @@ from typing import Final
 from limen.errors import Code, LimenError
 from limen.graph._blocking import blocking_problems
 from limen.graph._capacity import edge_problems, edge_warnings
-from limen.graph._feedback import check_feedback, initial_spec, initial_tokens
+from limen.graph._feedback import check_feedback, initial_spec, initial_token
 from limen.graph._inputs import arity_problem, input_problems
 from limen.graph._names import name_problem
 from limen.graph._order import order_nodes
@@ -377,18 +377,27 @@ class _Check:
     def _feedback(self) -> None:
         """Check feedback edges, whose two ends were resolved apart, and make their tokens."""
         for edge, (producer, consumer) in zip(self.spec.edges, self.links, strict=True):
-            tokens: tuple[object, ...] = ()
+            tokens: list[object] = []
             if edge.initial and producer is not None and consumer is not None:
                 ports, into = self.ports.get(producer.node), self.ports.get(consumer.node)
                 if ports is not None and into is not None:
                     emitted = ports.outputs[producer.port].spec
-                    arriving = into.inputs[consumer.port].spec
                     try:
-                        check_feedback(edge, emitted, arriving)
-                        tokens = initial_tokens(edge, emitted)
+                        check_feedback(edge, emitted, into.inputs[consumer.port].spec)
                     except LimenError as error:
                         self.problems.append(Problem.from_error(str(edge), error))
-            self.initial.append(tokens)
+                    else:
+                        tokens = self._tokens(edge, emitted)
+            self.initial.append(tuple(tokens))
+
+    def _tokens(self, edge: EdgeSpec, emitted: PayloadSpec) -> list[object]:
+        tokens: list[object] = []
+        for number, value in enumerate(edge.initial):
+            try:
+                tokens.append(initial_token(number, value, emitted))
+            except LimenError as error:
+                self.problems.append(Problem.from_error(str(edge), error))
+        return tokens
 
     def _complete_links(self) -> list[tuple[PortId, PortId]]:
         return [(a, b) for a, b in self.links if a is not None and b is not None]

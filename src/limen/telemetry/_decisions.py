@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-
 _log = logging.getLogger("limen")
 
 
