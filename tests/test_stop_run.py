@@ -178,7 +178,7 @@ def test_a_graph_in_which_nobody_can_go_on_is_reported_as_deadlocked() -> None:
     graph.add("worker", Twice()).add("sink", sink)
     graph.chain("source", "worker", "sink", policy=EdgePolicy.block(1))
     runtime = runtime_of(graph)
-    runtime._judge._inputs_ready = lambda context, *, timed: not context.inputs
+    runtime._judge._inputs_ready = lambda context, states, *, timed: not context.inputs
     runtime.start()
     finish(runtime)
     statistics = runtime.statistics()

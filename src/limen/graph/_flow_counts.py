@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Final
 
 _MOST_VISITS: Final = 300_000
+_MOST_VISITS_EACH: Final = 20_000
 _MOST_CAPACITY: Final = 65_536
 _ENDLESS: Final = 1 << 62
 
@@ -91,26 +92,28 @@ class Standstill:
         gave: By node, whether it has given a result.
     """
 
-    counts: tuple[int, ...]
-    lacks: tuple[int, ...]
-    begun: tuple[bool, ...]
-    gave: tuple[bool, ...]
+    counts: list[int]
+    lacks: list[int]
+    begun: list[bool]
+    gave: list[bool]
 
 
 class UndecidedError(Exception):
     """The counts did not repeat within the limit."""
 
 
-def simulate(nodes: Sequence[FlowNode], edges: Sequence[FlowEdge]) -> Standstill | None:
+def simulate(
+    nodes: Sequence[FlowNode], edges: Sequence[FlowEdge], limit: int = _MOST_VISITS
+) -> Standstill | None:
     """Fire whatever can fire, consumers of dropping edges last; None if that never ends.
 
     Only the given edges make their nodes wait. A latch that gets its value ends the question too:
     callers ask about latches only while they are empty.
 
     Raises:
-        UndecidedError: Neither came about within 300,000 visits of nodes.
+        UndecidedError: Neither came about within so many visits of nodes.
     """
-    return _Run(nodes, edges).end()
+    return _Run(nodes, edges).end(limit)
 
 
 class _Run:
@@ -135,30 +138,29 @@ class _Run:
         self.lazy = sorted(lazy)
         self.latches = [i for i, edge in enumerate(edges) if edge.latch]
 
-    def end(self) -> Standstill | None:
-        state = self._state()
-        seen, power, since, visits = state, 1, 0, 0
+    def end(self, limit: int) -> Standstill | None:
+        seen = self._state()
+        power, since, visits = 1, 0, 0
         while True:
             visits += len(self.eager) + len(self.lazy)
             fired = False
             for n in self.eager:
                 fired |= self._fire(n, _ENDLESS)
             fired = fired or any(self._fire(n, 1) for n in self.lazy)
-            state = self._state()
             if not fired:
-                return state
-            if state == seen or any(self.counts[e] for e in self.latches):
+                return self._state()
+            if self.latches and any(self.counts[e] for e in self.latches):
                 return None
-            if visits > _MOST_VISITS:
+            if self.counts == seen.counts and self._state() == seen:
+                return None
+            if visits > limit:
                 raise UndecidedError
             since += 1
             if since == power:
-                seen, power, since = state, power * 2, 0
+                seen, power, since = self._state(), power * 2, 0
 
     def _state(self) -> Standstill:
-        return Standstill(
-            tuple(self.counts), tuple(self.lacks), tuple(self.begun), tuple(self.gave)
-        )
+        return Standstill([*self.counts], [*self.lacks], [*self.begun], [*self.gave])
 
     def _fire(self, n: int, most: int) -> bool:
         """Step a node as often as it can, at most so often; say whether it did."""
@@ -258,7 +260,7 @@ def smallest_capacity(
         changed = list(edges)
         changed[index] = replace(edges[index], capacity=capacity)
         try:
-            return simulate(nodes, changed) is None
+            return simulate(nodes, changed, _MOST_VISITS_EACH) is None
         except UndecidedError:
             return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limen.node import NodeKind
-from limen.policy import Activation, Refusal, Watermark, inputs_ended, inputs_ready
+from limen.policy import Activation, InputState, Refusal, Watermark, inputs_ended, inputs_ready
 from limen.runtime._context import NodeContext
 from limen.runtime._journal import Journal
 from limen.runtime._link import Link
@@ -53,10 +53,11 @@ class Judge:
         if any(link.staged for link in links):
             self._hold_back(context, timed=timed)
             return changed, Readiness.NOT_READY
-        if inputs_ended(context.plan.activation, [link.state for link in context.links]):
+        states = [link.state for link in context.links]
+        if inputs_ended(context.plan.activation, states):
             self.end(context, "end_of_stream")
             return True, Readiness.NOT_READY
-        if not self._inputs_ready(context, timed=timed):
+        if not self._inputs_ready(context, states, timed=timed):
             return changed, Readiness.NOT_READY
         if not all(link.has_room for link in links):
             self._hold_back(context, timed=timed)
@@ -102,16 +103,18 @@ class Judge:
             link.producer_ended = True
             link.close_if_done()
 
-    def _inputs_ready(self, context: NodeContext, *, timed: bool) -> bool:
+    def _inputs_ready(
+        self, context: NodeContext, states: Sequence[InputState], *, timed: bool
+    ) -> bool:
         if context.produced_nothing or context.asleep_until > self._journal.tick:
             return False
         if context.plan.kind is NodeKind.SOURCE:
             return timed or context.plan.node.next_due() is None
-        return inputs_ready(context.plan.activation, [link.state for link in context.links])
+        return inputs_ready(context.plan.activation, states)
 
     def _hold_back(self, context: NodeContext, *, timed: bool) -> None:
         """Remember a source that would step if there were room: its schedule may have to move."""
-        if context.plan.kind is NodeKind.SOURCE and self._inputs_ready(context, timed=timed):
+        if context.plan.kind is NodeKind.SOURCE and self._inputs_ready(context, (), timed=timed):
             self.held_back[context.plan.index] = True
 
 

@@ -20,7 +20,6 @@ from limen.policy import (
     batch_ready,
     closing_tick,
     decide,
-    effective_deadline_ns,
     measure,
 )
 from limen.runtime._journal import Journal
@@ -181,9 +180,10 @@ class Link:
 
     def effective_deadline_ns(self, header: MessageHeader, pushed: Ticks) -> int | None:
         """Return the deadline that holds at the consumer for a message pushed at an instant."""
-        pushed_ns = self._journal.clock.ticks_to_nanos(pushed)
-        item = Item(header.payload_size_bytes, header.qos, header.deadline_ns, pushed_ns)
-        return effective_deadline_ns(item, self.plan.default_ns)
+        default_ns = self.plan.default_ns
+        if header.deadline_ns is not None or default_ns is None:
+            return header.deadline_ns
+        return self._journal.clock.ticks_to_nanos(pushed) + default_ns
 
     # The producer's side.
 

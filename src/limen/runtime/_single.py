@@ -102,6 +102,8 @@ class SingleThreadRuntime(LimenRuntime):
             port.links.append(link)
             self._contexts[edge.consumer.node].inputs[edge.consumer.port] = link
             self._links.append(link)
+        for context in self._contexts:
+            context.wired()
 
     @property
     def stop_handle(self) -> RuntimeStopHandle:
@@ -236,12 +238,14 @@ class SingleThreadRuntime(LimenRuntime):
         if timed is not None:
             return timed
         while True:
-            changed, candidates = self._judge_in_turn()
-            if candidates:
+            changed, chosen = (
+                self._judge_all() if self._policy.judges_all else self._judge_in_turn()
+            )
+            if chosen is not None:
                 # A timed source takes no turn: one that is always due would else starve whoever
                 # does not come right behind it.
-                self._last = self._policy.select_next(candidates).index
-                return self._last
+                self._last = chosen
+                return chosen
             if not changed:
                 return None
 
@@ -260,21 +264,28 @@ class SingleThreadRuntime(LimenRuntime):
                 return index
         return None
 
-    def _judge_in_turn(self) -> tuple[bool, list[NodeSummary]]:
+    def _judge_in_turn(self) -> tuple[bool, NodeIndex | None]:
+        """Judge from the node after the last one up to the first that can be stepped."""
         changed = False
-        candidates: list[NodeSummary] = []
         count = len(self._contexts)
-        first = 0 if self._policy.judges_all else self._last + 1
-        for offset in range(count):
-            context = self._contexts[(first + offset) % count]
+        for offset in range(1, count + 1):
+            context = self._contexts[(self._last + offset) % count]
             moved, readiness = self._judge.judge(context, timed=False)
             changed = changed or moved
-            if readiness is Readiness.NOT_READY:
-                continue
-            candidates.append(self._judge.summarise(context, readiness))
-            if not self._policy.judges_all:
-                break
-        return changed, candidates
+            if readiness is not Readiness.NOT_READY:
+                return changed, context.plan.index
+        return changed, None
+
+    def _judge_all(self) -> tuple[bool, NodeIndex | None]:
+        """Judge every node in index order and let the policy choose."""
+        changed = False
+        candidates: list[NodeSummary] = []
+        for context in self._contexts:
+            moved, readiness = self._judge.judge(context, timed=False)
+            changed = changed or moved
+            if readiness is not Readiness.NOT_READY:
+                candidates.append(self._judge.summarise(context, readiness))
+        return changed, self._policy.select_next(candidates).index if candidates else None
 
     def _step_node(self, index: NodeIndex) -> None:
         context = self._contexts[index]

@@ -42,6 +42,10 @@ class NodeState:
         self.outputs = [OutputPort(f"{plan.name}.{p.name}", p) for p in plan.outputs]
         # By port; None where an optional input is not connected.
         self.inputs: list[Link | None] = [None] * len(plan.inputs)
+        # Connected inputs in port order; those whose messages are taken; edges that begin here.
+        self.links: list[Link] = []
+        self.flows: list[Link] = []
+        self.out_links: list[Link] = []
         self.halted = False
         self.ended_stream = False
         self.produced_nothing = False
@@ -57,20 +61,11 @@ class NodeState:
         self._gather = _buffer(plan.inputs[0].spec, items) if items else None
         self._scatter = _buffer(plan.outputs[0].spec, items) if items and plan.outputs else None
 
-    @property
-    def links(self) -> list[Link]:
-        """The inputs that are connected, in port order."""
-        return [link for link in self.inputs if link is not None]
-
-    @property
-    def out_links(self) -> list[Link]:
-        """The edges that begin here, by port and in connect order."""
-        return [link for port in self.outputs for link in port.links]
-
-    @property
-    def flows(self) -> list[Link]:
-        """The inputs whose messages are taken: all but latches."""
-        return [link for link in self.links if not link.is_latch]
+    def wired(self) -> None:
+        """Gather the edges in lists, once all are in place."""
+        self.links = [link for link in self.inputs if link is not None]
+        self.flows = [link for link in self.links if not link.is_latch]
+        self.out_links = [link for port in self.outputs for link in port.links]
 
     @property
     def taken(self) -> int:
