@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 import limen
 from limen.app import Model, check, load
 from limen.cli import main
+from limen.errors import GraphError
 from limen.graph import Graph, GraphSpec, NodeSpec
 from limen.io import CsvSource, Discard, JsonLinesSink, TextLinesSink
 from limen.node import SinkNode, SourceNode
@@ -189,3 +191,31 @@ def test_check_as_json_is_one_object_that_says_valid(
     assert record["memory_bound_bytes"] == plan.memory_bound_bytes
     assert [node["name"] for node in record["nodes"]] == [node.name for node in plan.nodes]
     assert [edge["name"] for edge in record["edges"]] == [edge.name for edge in plan.edges]
+
+
+@pairs
+def test_the_same_tables_as_json_are_the_same_graph(
+    path: Path, build: Callable[[], Graph], tmp_path: Path
+) -> None:
+    tables = tomllib.loads(path.read_text("utf-8"))
+    for node in tables["nodes"].values():
+        if "path" in node:
+            node["path"] = str((path.parent / node["path"]).resolve())
+    copy = tmp_path / f"{path.stem}.json"
+    copy.write_text(json.dumps(tables), "utf-8")
+    assert structure(load(copy).spec()) == structure(build().spec())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "is no JSON: Expecting property name"),
+        ("[]", "holds a list, no table"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_json_file_that_is_none_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "graph.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises(GraphError, match=words):
+        load(path)

@@ -60,12 +60,14 @@ class StepRecord:
         calls: What it asked of its context.
         selected: The input that it chose, where any would have done.
         result: What it returned, or the exception it raised.
-        due: Its next instant afterwards, of a timed source.
+        due_before: Its next instant when the step began, of a timed source.
+        due: Its next instant afterwards.
     """
 
     calls: list[ContextCall] = field(default_factory=list)
     selected: str | None = None
     result: object = None
+    due_before: Ticks | None = None
     due: Ticks | None = None
 
 
@@ -252,6 +254,7 @@ class _RecordingNode(_Stand):
 
     def step(self, ctx: StepContext) -> StepResult | YieldUntil:
         self._step = record = StepRecord()
+        record.due_before = self._node.next_due()
         self._recording.steps[self._index].append(record)
         try:
             result = self._node.step(_RecordingContext(ctx, record, self._clock))
@@ -297,14 +300,19 @@ class _ReplayNode(_Stand):
         if record is None:
             raise LifecycleError(_DEPARTS)
         self._step = record
+        self._due = record.due_before
         for call in record.calls:
-            _ask_again(ctx, call)
+            _ask_again(ctx, call, self._move_on)
         self._due = record.due
         if isinstance(record.result, Exception):
             raise record.result
         if isinstance(record.result, (StepResult, YieldUntil)):
             return record.result
         raise LifecycleError(_DEPARTS)
+
+    def _move_on(self) -> None:
+        """Be called back: a source has its next instant then."""
+        self._due = self._step.due
 
     def select_input(self, ready: Sequence[str]) -> str:
         return self._step.selected or ready[0]
@@ -393,11 +401,12 @@ class _RecordingContext:
         return noted
 
 
-def _ask_again(ctx: StepContext, call: ContextCall) -> None:
+def _ask_again(ctx: StepContext, call: ContextCall, called: Callable[[], None]) -> None:
     """Make a recorded call of the context, whose calls back find the recorded outcomes."""
     outcomes = iter(call.outcomes)
 
     def answer(*given: object) -> object:
+        called()
         try:
             outcome = next(outcomes)
         except StopIteration:

@@ -180,7 +180,8 @@ class _Run:
             items = min(items, counts[e])
         if items <= 0:
             return False
-        if len(ins) == 1 and self.nodes[n].batch > 1 and not self.nodes[n].closes:
+        batches = self.nodes[n].batch > 1 and not self.nodes[n].closes
+        if batches and len(ins) == 1 and not edges[ins[0]].latch:
             return self._take_batch(n, ins[0])
         taken, results = self._absorb(n, items, room)
         for e in ins:
