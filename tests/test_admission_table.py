@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import pytest
 
+from limen.edge import HeapRing, Priority2, PushResult, Ring, StaticRing
+from limen.message import MessageHeader
+from limen.platform import NoopClock
 from limen.policy import (
     AdmissionDecision,
     AdmissionPolicy,
@@ -16,9 +19,18 @@ from limen.policy import (
     Item,
     QueueCaps,
     Refusal,
+    RetentionMode,
     decide,
 )
-from limen.types import QoSClass
+from limen.types import (
+    INVALID_TOKEN,
+    DeadlineNs,
+    MessageToken,
+    QoSClass,
+    SequenceNumber,
+    Ticks,
+    TraceId,
+)
 
 _LOW, _MID, _HIGH = QoSClass.BACKGROUND, QoSClass.BEST_EFFORT, QoSClass.LATENCY_CRITICAL
 _AWARE = AdmissionPolicy.DEADLINE_AND_QOS_AWARE
@@ -26,8 +38,8 @@ _NOW = 100
 _PAST, _PRESENT = 99, 100
 
 
-class Ring(NamedTuple):
-    """What waits, oldest first."""
+class Waiting(NamedTuple):
+    """What waits, in the order in which it would be evicted."""
 
     items: tuple[Item, ...]
 
@@ -80,7 +92,7 @@ def level(caps: QueueCaps, items: tuple[Item, ...], newcomer: Item) -> str:
 
 
 def table(
-    policy: EdgePolicy, ring: Ring, item: Item, now: int, default: int | None, slack: int
+    policy: EdgePolicy, ring: Waiting, item: Item, now: int, default: int | None, slack: int
 ) -> Outcome:
     """Look one entry of the table up, row by row."""
     caps, column, waiting = policy.caps, policy.admission.value, ring.items
@@ -102,7 +114,8 @@ def table(
         return Outcome("block")
     enough = next(k for k in range(1, 9) if level(caps, waiting[k:], item) != "hard")
     if column == "drop_oldest":
-        return Outcome("evict", "", ("capacity",) * enough)
+        why = "capacity" if policy.retention is RetentionMode.FIFO else "superseded"
+        return Outcome("evict", "", (why,) * enough)
     reasons = tuple(
         "expired" if expired(other, now, default, slack) else "lower_qos"
         for other in waiting[:enough]
@@ -121,11 +134,11 @@ _CAPS = (
 )
 
 
-def rings(caps: QueueCaps, variants: tuple[Item, ...]) -> Iterator[Ring]:
+def rings(caps: QueueCaps, variants: tuple[Item, ...]) -> Iterator[Waiting]:
     """All rings of 0 to 3 items that these caps can hold."""
     for count in range(min(3, caps.max_items) + 1):
         for items in itertools.product(variants, repeat=count):
-            ring = Ring(items)
+            ring = Waiting(items)
             if not isinstance(caps.max_bytes, int) or ring.size_bytes <= caps.max_bytes:
                 yield ring
 
@@ -165,8 +178,8 @@ def test_every_small_case_is_decided_as_the_table_says(
 
 @pytest.mark.parametrize("caps", [QueueCaps(2, 1), QueueCaps(3, max_bytes=2)], ids=str)
 def test_defaults_and_slack_of_the_consumer_are_counted_as_the_table_says(caps: QueueCaps) -> None:
-    waiting = items((1,), (None, 97, 99), (90, 95))
-    newcomers = items((1, 2), (None, 97, 99), (98, 100))
+    waiting = items((1,), (None, 97), (90, 95))
+    newcomers = items((1, 2), (None, 99), (98, 100))
     times = tuple(itertools.product((97, 99, 100, 102), (None, 0, 5), (0, 2)))
     seen = check(EdgePolicy(caps, _AWARE), waiting, newcomers, times)
     assert {("expired",), ("lower_qos",)} <= {found.evict for found in seen}
@@ -240,30 +253,176 @@ def test_the_table_row_by_row(
     decision: tuple[AdmissionVerdict, Refusal | None, tuple[Refusal, ...]],
 ) -> None:
     policy = EdgePolicy(QueueCaps(2, 1, max_bytes=8), column)
-    assert decide(policy, Ring(waiting), newcomer, _NOW) == decision
+    assert decide(policy, Waiting(waiting), newcomer, _NOW) == decision
 
 
 def test_drop_oldest_evicts_as_many_as_the_newcomers_bytes_need() -> None:
     policy = EdgePolicy(QueueCaps(9, max_bytes=4), AdmissionPolicy.DROP_OLDEST)
-    found = decide(policy, Ring((_item(1), _item(2), _item(1))), _item(3), _NOW)
+    found = decide(policy, Waiting((_item(1), _item(2), _item(1))), _item(3), _NOW)
     assert found.evict == (Refusal.CAPACITY,) * 2
 
 
 def test_nothing_is_evicted_when_evicting_all_that_may_go_is_not_enough() -> None:
     policy = EdgePolicy(QueueCaps(9, max_bytes=4), _AWARE)
-    found = decide(policy, Ring((_LATE, _BACK, _URGENT, _LATE)), _item(3), _NOW)
+    found = decide(policy, Waiting((_LATE, _BACK, _URGENT, _LATE)), _item(3), _NOW)
     assert found == (AdmissionVerdict.REJECT, Refusal.FULL, ())
 
 
 def test_an_item_is_not_expired_at_its_deadline_plus_slack_but_just_after() -> None:
     policy = EdgePolicy(QueueCaps(1), _AWARE)
     late = _item(deadline=90)
-    assert decide(policy, Ring(()), late, 95, slack_ns=5).verdict is AdmissionVerdict.ADMIT
-    assert decide(policy, Ring(()), late, 96, slack_ns=5).reason is Refusal.EXPIRED
+    assert decide(policy, Waiting(()), late, 95, slack_ns=5).verdict is AdmissionVerdict.ADMIT
+    assert decide(policy, Waiting(()), late, 96, slack_ns=5).reason is Refusal.EXPIRED
 
 
 def test_the_headers_deadline_wins_over_the_consumers_default() -> None:
     policy = EdgePolicy(QueueCaps(1), _AWARE)
     own = _item(deadline=200)
-    assert decide(policy, Ring(()), own, _NOW, default_ns=1).verdict is AdmissionVerdict.ADMIT
-    assert decide(policy, Ring(()), _item(), _NOW, default_ns=1).reason is Refusal.EXPIRED
+    assert decide(policy, Waiting(()), own, _NOW, default_ns=1).verdict is AdmissionVerdict.ADMIT
+    assert decide(policy, Waiting(()), _item(), _NOW, default_ns=1).reason is Refusal.EXPIRED
+
+
+_ALL_CAPS = tuple(
+    QueueCaps(most, soft, max_bytes=size, soft_bytes=mark)
+    for most in (1, 2, 3)
+    for soft in (None, *range(1, most))
+    for size, mark in ((None, None), (2, None), (3, None), (3, 1))
+)
+_SINGLE_VALUES = {"mailbox": EdgePolicy.mailbox_latest(), "latch": EdgePolicy.latch_latest()}
+
+
+@pytest.mark.parametrize("column", list(AdmissionPolicy), ids=lambda column: column.value)
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_every_ring_under_every_small_cap_is_decided_as_the_table_says(
+    lanes: int, column: AdmissionPolicy
+) -> None:
+    waiting = items((1, 2), (None, _PAST))
+    newcomers = items((1, 2, 3), (None, _PAST))
+    few = (*items((1,), (None,)), _item(2, _LOW), _item(1, _MID, _PAST), _item(2, _HIGH, _PAST))
+    for caps in _ALL_CAPS:
+        kinds = few if caps.max_items == 3 else waiting
+        check(EdgePolicy(caps, column, lanes=lanes), kinds, newcomers, ((_NOW, None, 0),))
+
+
+@pytest.mark.parametrize("policy", _SINGLE_VALUES.values(), ids=_SINGLE_VALUES)
+def test_a_single_value_is_superseded_by_any_newer_one(policy: EdgePolicy) -> None:
+    every = items((1, 2), (None, _PAST))
+    seen = check(policy, every, every, ((_NOW, None, 0), (_NOW, 0, 0)))
+    assert seen == {Outcome("admit"), Outcome("evict", "", ("superseded",))}
+
+
+@pytest.mark.parametrize("mode", [RetentionMode.MAILBOX, RetentionMode.LATCH])
+def test_a_single_value_with_a_byte_cap_refuses_only_what_can_never_fit(
+    mode: RetentionMode,
+) -> None:
+    caps = QueueCaps(1, max_bytes=2)
+    policy = EdgePolicy(caps, AdmissionPolicy.DROP_OLDEST, mode)
+    seen = check(policy, items((1, 2), (None,)), items((1, 2, 3), (None,)), ((_NOW, None, 0),))
+    assert seen == {
+        Outcome("admit"),
+        Outcome("reject", "too_large"),
+        Outcome("evict", "", ("superseded",)),
+    }
+
+
+def header_of(item: Item) -> MessageHeader:
+    return MessageHeader(
+        trace_id=TraceId(0),
+        sequence=SequenceNumber(0),
+        creation_tick=Ticks(0),
+        origin_tick=Ticks(0),
+        payload_size_bytes=item.size_bytes,
+        deadline_ns=None if item.deadline_ns is None else DeadlineNs(item.deadline_ns),
+        qos=item.qos,
+    )
+
+
+def filled(kind: type[Ring], policy: EdgePolicy, waiting: tuple[Item, ...]) -> Ring:
+    edge = kind(policy.caps, NoopClock())
+    for token, item in enumerate(waiting):
+        pushed = edge.try_push(MessageToken(token), header_of(item), Ticks(item.pushed_ns))
+        assert pushed is PushResult.ENQUEUED
+    return edge
+
+
+def evicted_first(waiting: tuple[Item, ...], lanes: int) -> list[int]:
+    """Tokens in the order of eviction: with two lanes, what is not latency critical first."""
+    places = range(len(waiting))
+    if lanes == 1:
+        return list(places)
+    return sorted(places, key=lambda place: (waiting[place].qos == _HIGH, place))
+
+
+@pytest.mark.parametrize("column", list(AdmissionPolicy), ids=lambda column: column.value)
+@pytest.mark.parametrize(("kind", "lanes"), [(StaticRing, 1), (HeapRing, 1), (Priority2, 2)])
+def test_a_real_ring_is_decided_as_the_table_says_and_what_is_decided_can_be_done(
+    kind: type[Ring], lanes: int, column: AdmissionPolicy
+) -> None:
+    variants = (_item(1, _LOW), _item(2, _MID), _item(1, _HIGH), _item(2, _LOW, _PAST))
+    variants += (_item(1, _HIGH, _PAST),)
+    newcomers = (_item(1, _LOW), _item(2, _MID), _item(2, _HIGH), _item(3, _HIGH))
+    for caps in (QueueCaps(1), QueueCaps(2), QueueCaps(3, 1), QueueCaps(3, max_bytes=3)):
+        policy = EdgePolicy(caps, column, lanes=lanes)
+        for ring, newcomer in itertools.product(rings(caps, variants), newcomers):
+            edge = filled(kind, policy, ring.items)
+            order = evicted_first(ring.items, lanes)
+            seen_by_eviction = Waiting(tuple(ring.items[place] for place in order))
+            wanted = table(policy, seen_by_eviction, newcomer, _NOW, None, 0)
+            found = decide(policy, edge, newcomer, _NOW)
+            assert outcome(found) == wanted, (policy, ring, newcomer)
+            carry_out(edge, newcomer, wanted, order)
+
+
+def carry_out(edge: Ring, newcomer: Item, wanted: Outcome, order: list[int]) -> None:
+    """Do what the context does; an admitted newcomer fits, and one that was not did not."""
+    assert [edge.evict() for _ in wanted.evict] == order[: len(wanted.evict)]
+    if wanted.verdict in ("admit", "evict"):
+        pushed = edge.try_push(MessageToken(99), header_of(newcomer), Ticks(_NOW))
+        assert pushed is PushResult.ENQUEUED
+    elif wanted.reason in ("full", "too_large") or wanted.verdict == "block":
+        pushed = edge.try_push(MessageToken(99), header_of(newcomer), Ticks(_NOW))
+        assert pushed is PushResult.REJECTED
+        assert len(edge) == len(order)
+    left = [edge.evict() for _ in range(len(edge))]
+    assert sorted(token for token in left if token != 99) == sorted(order[len(wanted.evict) :])
+    assert edge.evict() == INVALID_TOKEN
+
+
+def test_with_two_lanes_an_urgent_front_does_not_shield_what_waits_behind_it() -> None:
+    policy = EdgePolicy(QueueCaps(2), _AWARE, lanes=2)
+    edge = filled(Priority2, policy, (_URGENT, _BACK))
+    found = decide(policy, edge, _FRESH, _NOW)
+    assert found == (AdmissionVerdict.EVICT, None, (Refusal.LOWER_QOS,))
+    assert edge.evict() == 1
+    assert decide(policy, edge, _FRESH, _NOW).verdict is AdmissionVerdict.ADMIT
+
+
+def test_drop_oldest_of_two_lanes_spares_the_high_one_while_the_low_one_has_something() -> None:
+    policy = EdgePolicy(QueueCaps(3), AdmissionPolicy.DROP_OLDEST, lanes=2)
+    edge = filled(Priority2, policy, (_URGENT, _FRESH, _URGENT))
+    assert decide(policy, edge, _URGENT, _NOW).evict == (Refusal.CAPACITY,)
+    assert [edge.evict() for _ in range(3)] == [1, 0, 2]
+
+
+@pytest.mark.parametrize("qos", list(QoSClass))
+def test_what_is_expired_is_evicted_as_expired_whatever_its_class(qos: QoSClass) -> None:
+    policy = EdgePolicy(QueueCaps(1), _AWARE)
+    late = _item(qos=qos, deadline=_PAST)
+    found = decide(policy, Waiting((late,)), _URGENT, _NOW)
+    assert outcome(found) == Outcome("evict", "", ("expired",))
+
+
+def test_a_newcomer_that_is_too_large_and_expired_is_refused_as_too_large() -> None:
+    policy = EdgePolicy(QueueCaps(1, max_bytes=2), _AWARE)
+    found = decide(policy, Waiting(()), _item(3, deadline=_PAST), _NOW)
+    assert outcome(found) == Outcome("reject", "too_large")
+
+
+def test_the_default_counts_from_the_push_of_each_item_and_from_the_offer_of_the_newcomer() -> None:
+    policy = EdgePolicy(QueueCaps(2), _AWARE)
+    early, later = Item(1, _MID, None, 80), Item(1, _MID, None, 95)
+    newcomer = Item(1, _MID, None, _NOW)
+    found = decide(policy, Waiting((early, later)), newcomer, _NOW, default_ns=10)
+    assert found.evict == (Refusal.EXPIRED,)
+    found = decide(policy, Waiting((later, early)), newcomer, _NOW, default_ns=10)
+    assert found == (AdmissionVerdict.REJECT, Refusal.FULL, ())

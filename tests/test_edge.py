@@ -1,15 +1,13 @@
-"""The clauses of the edge contract, EDGE-1 to EDGE-8, and the Δt prefix."""
+"""The clauses of the edge contract, EDGE-1 to EDGE-8, on every ring, and the Δt prefix."""
 
 from __future__ import annotations
 
-from collections import deque
-
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from limen.edge import NoQueue, PushResult, StaticRing
+from limen.edge import HeapRing, NoQueue, Priority2, PushResult, Ring, StaticRing
 from limen.errors import Code, LifecycleError, QueueError
 from limen.message import MessageHeader
 from limen.platform import NoopClock, SimClock
@@ -24,72 +22,156 @@ from limen.types import (
     TraceId,
 )
 
+_RINGS: tuple[type[Ring], ...] = (StaticRing, HeapRing, Priority2)
+_LOW, _MID, _HIGH = QoSClass.BACKGROUND, QoSClass.BEST_EFFORT, QoSClass.LATENCY_CRITICAL
 
-def header(size: int = 1, creation: int = 0) -> MessageHeader:
+every_ring = pytest.mark.parametrize("kind", _RINGS, ids=lambda kind: kind.__name__)
+
+
+def header(size: int = 1, creation: int = 0, qos: QoSClass = _MID) -> MessageHeader:
     return MessageHeader(
         trace_id=TraceId(0),
         sequence=SequenceNumber(0),
         creation_tick=Ticks(creation),
         origin_tick=Ticks(creation),
         payload_size_bytes=size,
+        qos=qos,
     )
 
 
-def ring(max_items: int = 3, max_bytes: int | None = None) -> StaticRing:
-    return StaticRing(QueueCaps(max_items, max_bytes=max_bytes), NoopClock())
+def ring(max_items: int = 3, max_bytes: int | None = None, kind: type[Ring] = StaticRing) -> Ring:
+    return kind(QueueCaps(max_items, max_bytes=max_bytes), NoopClock())
 
 
-def push(edge: StaticRing, token: int, size: int = 1, now: int = 0) -> PushResult:
-    return edge.try_push(MessageToken(token), header(size), Ticks(now))
+def push(edge: Ring, token: int, size: int = 1, now: int = 0, qos: QoSClass = _MID) -> PushResult:
+    return edge.try_push(MessageToken(token), header(size, qos=qos), Ticks(now))
 
 
-def waiting(edge: StaticRing) -> list[int]:
+def waiting(edge: Ring) -> list[int]:
     return [edge.try_peek_at(index) for index in range(len(edge))]
 
 
-def test_edge_1_items_leave_in_the_order_they_entered_also_past_the_wrap() -> None:
-    edge = ring(3)
+@every_ring
+@pytest.mark.parametrize("qos", list(QoSClass))
+def test_edge_1_items_of_one_class_leave_in_the_order_they_entered_also_past_the_wrap(
+    kind: type[Ring], qos: QoSClass
+) -> None:
+    edge = ring(3, kind=kind)
     left = []
     for token in range(10):
-        assert push(edge, token) is PushResult.ENQUEUED
+        assert push(edge, token, qos=qos) is PushResult.ENQUEUED
         if token >= 2:
             left.append(edge.try_pop())
     left += [edge.try_pop() for _ in range(len(edge))]
     assert left == list(range(10))
 
 
-def test_edge_2_a_push_at_the_item_cap_is_rejected_and_changes_nothing() -> None:
-    edge = ring(2)
+_MIXED = ((0, _LOW), (1, _HIGH), (2, _MID), (3, _HIGH), (4, _LOW))
+
+
+def mixed(kind: type[Ring]) -> Ring:
+    edge = ring(9, kind=kind)
+    for token, qos in _MIXED:
+        push(edge, token, size=token + 1, now=10 * token, qos=qos)
+    return edge
+
+
+@pytest.mark.parametrize(
+    ("kind", "order"),
+    [
+        (StaticRing, [0, 1, 2, 3, 4]),
+        (HeapRing, [0, 1, 2, 3, 4]),
+        (Priority2, [1, 3, 0, 2, 4]),
+    ],
+)
+def test_edge_1_pops_peeks_and_looks_see_the_same_order_lane_by_lane(
+    kind: type[Ring], order: list[int]
+) -> None:
+    edge = mixed(kind)
+    assert waiting(edge) == order
+    assert [edge.push_tick_at(i) for i in range(5)] == [10 * token for token in order]
+    assert [edge.header_at(i).payload_size_bytes for i in range(5)] == [t + 1 for t in order]
+    assert [edge.try_pop() for _ in range(6)] == [*order, INVALID_TOKEN]
+
+
+@pytest.mark.parametrize(
+    ("kind", "order"),
+    [
+        (StaticRing, [0, 1, 2, 3, 4]),
+        (HeapRing, [0, 1, 2, 3, 4]),
+        (Priority2, [0, 2, 4, 1, 3]),
+    ],
+)
+def test_edge_1_eviction_takes_the_low_lane_first_and_admission_sees_that_order(
+    kind: type[Ring], order: list[int]
+) -> None:
+    edge = mixed(kind)
+    for place, token in enumerate(order):
+        assert edge.item(place) == Item(token + 1, dict(_MIXED)[token], None, 10 * token)
+    assert [edge.evict() for _ in range(6)] == [*order, INVALID_TOKEN]
+    assert (len(edge), edge.size_bytes) == (0, 0)
+
+
+def test_edge_1_eviction_from_one_lane_leaves_the_order_of_the_other() -> None:
+    edge = mixed(Priority2)
+    assert (edge.evict(), edge.try_pop(), edge.evict()) == (0, 1, 2)
+    push(edge, 5, qos=_HIGH)
+    assert waiting(edge) == [3, 5, 4]
+
+
+@every_ring
+def test_edge_2_a_push_at_the_item_cap_is_rejected_and_changes_nothing(kind: type[Ring]) -> None:
+    edge = ring(2, kind=kind)
     push(edge, 1)
     push(edge, 2)
     assert push(edge, 3) is PushResult.REJECTED
     assert (waiting(edge), edge.size_bytes) == ([1, 2], 2)
 
 
+@every_ring
 @pytest.mark.parametrize("size", [3, 4, 100])
-def test_edge_2_a_push_past_the_byte_cap_is_rejected_and_changes_nothing(size: int) -> None:
-    edge = ring(9, max_bytes=10)
+def test_edge_2_a_push_past_the_byte_cap_is_rejected_and_changes_nothing(
+    kind: type[Ring], size: int
+) -> None:
+    edge = ring(9, 10, kind)
     push(edge, 1, size=8)
     assert push(edge, 2, size=size) is PushResult.REJECTED
     assert (waiting(edge), edge.size_bytes) == ([1], 8)
 
 
-def test_edge_2_a_push_up_to_the_byte_cap_is_taken_and_an_empty_one_at_it_is_not() -> None:
-    edge = ring(9, max_bytes=10)
+@every_ring
+def test_edge_2_a_push_up_to_the_byte_cap_is_taken_and_an_empty_one_at_it_is_not(
+    kind: type[Ring],
+) -> None:
+    edge = ring(9, 10, kind)
     push(edge, 1, size=8)
     assert push(edge, 2, size=2) is PushResult.ENQUEUED
     assert push(edge, 3, size=0) is PushResult.REJECTED
 
 
-def test_edge_3_a_rejected_token_never_comes_out() -> None:
-    edge = ring(1)
+def test_edge_2_the_caps_hold_over_both_lanes_together() -> None:
+    edge = ring(2, kind=Priority2)
+    push(edge, 1, qos=_HIGH)
+    push(edge, 2, qos=_LOW)
+    for qos in QoSClass:
+        assert push(edge, 3, qos=qos) is PushResult.REJECTED
+    narrow = ring(9, 4, Priority2)
+    push(narrow, 1, size=3, qos=_LOW)
+    assert push(narrow, 2, size=2, qos=_HIGH) is PushResult.REJECTED
+    assert push(narrow, 3, size=1, qos=_HIGH) is PushResult.ENQUEUED
+
+
+@every_ring
+def test_edge_3_a_rejected_token_never_comes_out(kind: type[Ring]) -> None:
+    edge = ring(1, kind=kind)
     push(edge, 1)
-    push(edge, 2)
+    push(edge, 2, qos=_HIGH)
     assert [edge.try_pop(), edge.try_pop()] == [1, INVALID_TOKEN]
 
 
-@pytest.mark.parametrize("edge", [ring(), NoQueue()], ids=["ring", "none"])
-def test_edge_4_each_endpoint_is_handed_out_once(edge: StaticRing) -> None:
+@pytest.mark.parametrize("kind", [*_RINGS, NoQueue], ids=lambda kind: kind.__name__)
+def test_edge_4_each_endpoint_is_handed_out_once(kind: type[Ring]) -> None:
+    edge = NoQueue() if kind is NoQueue else ring(kind=kind)
     assert edge.producer() is not None
     assert edge.consumer() is not None
     for again in (edge.producer, edge.consumer):
@@ -98,23 +180,49 @@ def test_edge_4_each_endpoint_is_handed_out_once(edge: StaticRing) -> None:
         assert caught.value.code is Code.WRONG_STATE
 
 
-def test_edge_5_an_edge_is_closed_only_after_its_last_item() -> None:
-    edge = ring()
+@every_ring
+def test_edge_4_what_goes_in_at_one_endpoint_comes_out_at_the_other(kind: type[Ring]) -> None:
+    edge = ring(kind=kind)
+    producer, consumer = edge.producer(), edge.consumer()
+    assert producer.try_push(MessageToken(7), header(5), Ticks(3)) is PushResult.ENQUEUED
+    assert (len(producer), producer.size_bytes) == (len(consumer), consumer.size_bytes) == (1, 5)
+    producer.close()
+    assert consumer.ended
+    assert not consumer.closed
+    assert consumer.try_pop() == 7
+    assert consumer.closed
+
+
+@every_ring
+@pytest.mark.parametrize("evicted", [False, True])
+def test_edge_5_an_edge_is_closed_only_after_its_last_item(kind: type[Ring], evicted: bool) -> None:
+    edge = ring(kind=kind)
     push(edge, 1)
+    push(edge, 2, qos=_HIGH)
     edge.close()
     edge.close()
-    assert not edge.closed
-    assert edge.try_pop() == 1
+    for _ in range(2):
+        assert edge.ended
+        assert not edge.closed
+        assert (edge.evict() if evicted else edge.try_pop()) != INVALID_TOKEN
     assert edge.closed
 
 
-def test_edge_5_an_empty_edge_is_not_closed_before_it_is_told() -> None:
-    assert not ring().closed
+@every_ring
+def test_edge_5_an_empty_edge_is_not_closed_before_it_is_told(kind: type[Ring]) -> None:
+    edge = ring(kind=kind)
+    assert not edge.closed
+    assert not edge.ended
+    edge.close()
+    assert edge.closed
 
 
+@every_ring
 @pytest.mark.parametrize("filled", [False, True])
-def test_edge_6_a_push_after_close_raises_and_changes_nothing(filled: bool) -> None:
-    edge = ring()
+def test_edge_6_a_push_after_close_raises_and_changes_nothing(
+    kind: type[Ring], filled: bool
+) -> None:
+    edge = ring(kind=kind)
     if filled:
         push(edge, 1)
     edge.close()
@@ -124,8 +232,9 @@ def test_edge_6_a_push_after_close_raises_and_changes_nothing(filled: bool) -> N
     assert waiting(edge) == [1] * filled
 
 
-def test_edge_7_the_push_instant_stays_with_its_item() -> None:
-    edge = ring(3)
+@every_ring
+def test_edge_7_the_push_instant_stays_with_its_item(kind: type[Ring]) -> None:
+    edge = ring(3, kind=kind)
     for token in range(3):
         push(edge, token, now=10 + token)
     edge.try_pop()
@@ -133,8 +242,9 @@ def test_edge_7_the_push_instant_stays_with_its_item() -> None:
     assert [edge.push_tick_at(i) for i in range(3)] == [11, 12, 99]
 
 
-def test_edge_7_admission_sees_the_push_instant_in_nanoseconds() -> None:
-    edge = StaticRing(QueueCaps(2), SimClock(tick_rate_hz=1000))
+@every_ring
+def test_edge_7_admission_sees_the_push_instant_in_nanoseconds(kind: type[Ring]) -> None:
+    edge = kind(QueueCaps(2), SimClock(tick_rate_hz=1000))
     full = MessageHeader(
         trace_id=TraceId(0),
         sequence=SequenceNumber(0),
@@ -148,21 +258,33 @@ def test_edge_7_admission_sees_the_push_instant_in_nanoseconds() -> None:
     assert edge.item(0) == Item(6, QoSClass.BACKGROUND, 77, 5_000_000)
 
 
-@pytest.mark.parametrize("edge", [ring(), NoQueue()], ids=["ring", "none"])
-def test_edge_8_an_empty_edge_gives_the_invalid_token(edge: StaticRing) -> None:
+@pytest.mark.parametrize("kind", [*_RINGS, NoQueue], ids=lambda kind: kind.__name__)
+def test_edge_8_an_empty_edge_gives_the_invalid_token(kind: type[Ring]) -> None:
+    edge = NoQueue() if kind is NoQueue else ring(kind=kind)
     assert edge.try_pop() == edge.evict() == edge.try_peek_at(0) == INVALID_TOKEN
     assert (len(edge), edge.size_bytes) == (0, 0)
 
 
+@every_ring
 @pytest.mark.parametrize("index", [-1, 1, 3])
-def test_edge_8_a_look_past_either_end_gives_nothing(index: int) -> None:
-    edge = ring()
+def test_edge_8_a_look_past_either_end_gives_nothing(kind: type[Ring], index: int) -> None:
+    edge = ring(kind=kind)
     push(edge, 1)
     assert edge.try_peek_at(index) == INVALID_TOKEN
     for look in (edge.push_tick_at, edge.header_at, edge.item):
         with pytest.raises(QueueError) as caught:
             look(index)
         assert caught.value.code is Code.QUEUE_EMPTY
+
+
+@every_ring
+def test_edge_8_an_edge_that_was_emptied_is_like_a_new_one(kind: type[Ring]) -> None:
+    edge = ring(2, kind=kind)
+    for token in range(6):
+        push(edge, token, qos=_HIGH if token % 2 else _LOW)
+        assert (edge.evict() if token % 3 else edge.try_pop()) == token
+        assert edge.try_pop() == edge.evict() == edge.try_peek_at(0) == INVALID_TOKEN
+        assert edge.size_bytes == 0
 
 
 def test_no_queue_refuses_every_push_and_is_closed() -> None:
@@ -172,6 +294,7 @@ def test_no_queue_refuses_every_push_and_is_closed() -> None:
     assert len(edge) == 0
 
 
+@every_ring
 @pytest.mark.parametrize(
     ("items", "mark"),
     [
@@ -182,17 +305,17 @@ def test_no_queue_refuses_every_push_and_is_closed() -> None:
         (4, Watermark.AT_OR_ABOVE_HARD),
     ],
 )
-def test_occupancy_is_judged_by_the_policy(items: int, mark: Watermark) -> None:
-    edge = ring(4)
+def test_occupancy_is_judged_by_the_policy(kind: type[Ring], items: int, mark: Watermark) -> None:
+    edge = ring(4, kind=kind)
     for token in range(items):
-        push(edge, token, size=2)
+        push(edge, token, size=2, qos=_HIGH if token % 2 else _LOW)
     assert edge.occupancy(EdgePolicy(QueueCaps(4, 2))) == (items, 2 * items, mark)
 
 
 class Waiting:
     """A ring as batching sees it."""
 
-    def __init__(self, edge: StaticRing) -> None:
+    def __init__(self, edge: Ring) -> None:
         self.edge = edge
         self.held = 0
         self.waiting = len(edge)
@@ -204,7 +327,7 @@ class Waiting:
         return self.edge.push_tick_at(index)
 
 
-def prefix_length(edge: StaticRing, batching: BatchingTicks) -> int:
+def prefix_length(edge: Ring, batching: BatchingTicks) -> int:
     return measure(batching, Waiting(edge)).length
 
 
@@ -216,11 +339,16 @@ def naive_prefix(creations: list[int], most: int, delta: int | None) -> int:
     return 0
 
 
-@given(st.lists(st.integers(0, 12), max_size=6), st.integers(1, 7), st.none() | st.integers(0, 12))
+@given(
+    st.sampled_from(_RINGS),
+    st.lists(st.integers(0, 12), max_size=6),
+    st.integers(1, 7),
+    st.none() | st.integers(1, 12),
+)
 def test_the_prefix_is_the_longest_within_both_limits(
-    creations: list[int], most: int, delta: int | None
+    kind: type[Ring], creations: list[int], most: int, delta: int | None
 ) -> None:
-    edge = ring(6)
+    edge = ring(6, kind=kind)
     for token, creation in enumerate(creations):
         edge.try_push(MessageToken(token), header(creation=creation), Ticks(0))
     assert prefix_length(edge, BatchingTicks(most, delta)) == naive_prefix(creations, most, delta)
@@ -236,34 +364,55 @@ def test_an_item_exactly_delta_t_after_the_first_belongs_to_its_batch(
     assert prefix_length(edge, BatchingTicks(2, delta_ticks=5)) == length
 
 
+def test_a_prefix_goes_on_from_the_high_lane_into_the_low_one() -> None:
+    edge = ring(3, kind=Priority2)
+    for token, (creation, qos) in enumerate(((10, _LOW), (14, _HIGH), (20, _LOW))):
+        edge.try_push(MessageToken(token), header(1, creation, qos), Ticks(0))
+    assert waiting(edge) == [1, 0, 2]
+    assert prefix_length(edge, BatchingTicks(3)) == 3
+    assert prefix_length(edge, BatchingTicks(3, delta_ticks=5)) == 2
+
+
 class EdgeMachine(RuleBasedStateMachine):
-    """A deque of (token, size, instant) models a ring."""
+    """A list of (token, size, instant, class) models a ring; lanes are a stable sort of it."""
+
+    kind: type[Ring] = StaticRing
 
     @initialize(most=st.integers(1, 4), limit=st.none() | st.integers(1, 12))
     def begin(self, most: int, limit: int | None) -> None:
-        self.edge = ring(most, limit)
-        self.model: deque[tuple[int, int, int]] = deque()
+        self.edge = ring(most, limit, self.kind)
+        self.model: list[tuple[int, int, int, QoSClass]] = []
         self.most, self.limit, self.ended, self.next = most, limit, False, 0
 
-    @rule(size=st.integers(0, 8), now=st.integers(0, 100))
-    def push(self, size: int, now: int) -> None:
+    def in_order(self, *, evict: bool) -> list[tuple[int, int, int, QoSClass]]:
+        """The model in the order of pops, or of evictions."""
+        if self.kind is not Priority2:
+            return self.model
+        return sorted(self.model, key=lambda entry: (entry[3] is _HIGH) is evict)
+
+    @rule(size=st.integers(0, 8), now=st.integers(0, 100), qos=st.sampled_from(QoSClass))
+    def push(self, size: int, now: int, qos: QoSClass) -> None:
         self.next += 1
         if self.ended:
             with pytest.raises(LifecycleError):
-                push(self.edge, self.next, size, now)
+                push(self.edge, self.next, size, now, qos)
             return
         held = sum(entry[1] for entry in self.model)
         room = len(self.model) < self.most and (
             self.limit is None or (held < self.limit and held + size <= self.limit)
         )
         wanted = PushResult.ENQUEUED if room else PushResult.REJECTED
-        assert push(self.edge, self.next, size, now) is wanted
+        assert push(self.edge, self.next, size, now, qos) is wanted
         if room:
-            self.model.append((self.next, size, now))
+            self.model.append((self.next, size, now, qos))
 
     @rule(evict=st.booleans())
     def take(self, evict: bool) -> None:
-        wanted = self.model.popleft()[0] if self.model else INVALID_TOKEN
+        wanted = INVALID_TOKEN
+        if self.model:
+            front = self.in_order(evict=evict)[0]
+            self.model.remove(front)
+            wanted = front[0]
         assert (self.edge.evict() if evict else self.edge.try_pop()) == wanted
 
     @rule()
@@ -275,12 +424,33 @@ class EdgeMachine(RuleBasedStateMachine):
     def the_ring_holds_what_the_model_holds(self) -> None:
         if not hasattr(self, "model"):
             return
-        assert waiting(self.edge) == [entry[0] for entry in self.model]
-        assert self.edge.size_bytes == sum(entry[1] for entry in self.model)
-        assert [self.edge.push_tick_at(i) for i in range(len(self.edge))] == [
-            entry[2] for entry in self.model
+        places = range(len(self.edge))
+        order = self.in_order(evict=False)
+        assert waiting(self.edge) == [entry[0] for entry in order]
+        assert [self.edge.push_tick_at(i) for i in places] == [entry[2] for entry in order]
+        assert [self.edge.header_at(i).qos for i in places] == [entry[3] for entry in order]
+        assert [self.edge.item(i) for i in places] == [
+            Item(size, qos, None, now) for _, size, now, qos in self.in_order(evict=True)
         ]
+        assert self.edge.size_bytes == sum(entry[1] for entry in self.model)
         assert self.edge.closed == (self.ended and not self.model)
+        assert self.edge.ended == self.ended
 
 
-TestEdgeMachine = EdgeMachine.TestCase
+class HeapRingMachine(EdgeMachine):
+    """The same model for the ring on the heap."""
+
+    kind = HeapRing
+
+
+class Priority2Machine(EdgeMachine):
+    """The same model with two lanes."""
+
+    kind = Priority2
+
+
+_BRIEF = settings(max_examples=60, stateful_step_count=30)
+TestStaticRing = EdgeMachine.TestCase
+TestHeapRing = HeapRingMachine.TestCase
+TestPriority2 = Priority2Machine.TestCase
+TestStaticRing.settings = TestHeapRing.settings = TestPriority2.settings = _BRIEF

@@ -11,6 +11,7 @@ import pytest
 from limen.errors import Code, ConfigurationError
 from limen.platform import SimClock
 from limen.policy import (
+    Activation,
     AdmissionPolicy,
     Batching,
     BatchingTicks,
@@ -19,6 +20,7 @@ from limen.policy import (
     ErrorAction,
     NodePolicy,
     QueueCaps,
+    RetentionMode,
     Watermark,
 )
 from limen.types import CriticalityClass
@@ -28,6 +30,8 @@ _EDGE: Any = EdgePolicy
 _BATCHING: Any = Batching
 _DEADLINE: Any = Deadline
 _NODE: Any = NodePolicy
+
+_OLDEST = AdmissionPolicy.DROP_OLDEST
 
 _MISUSES: dict[str, tuple[Callable[[], object], str, str]] = {
     "no items": (lambda: _CAPS(0), "max_items is 0", "at least 1"),
@@ -71,6 +75,58 @@ _MISUSES: dict[str, tuple[Callable[[], object], str, str]] = {
         "soft_items 3",
         "lower it to 2",
     ),
+    "retention as text": (
+        lambda: _EDGE(QueueCaps(1), AdmissionPolicy.DROP_OLDEST, "latch"),
+        "retention is 'latch'",
+        "RetentionMode.FIFO",
+    ),
+    "no lanes": (lambda: EdgePolicy(lanes=0), "lanes is 0", "1 lane, or 2"),
+    "three lanes": (lambda: EdgePolicy(lanes=3), "lanes is 3", "1 lane, or 2"),
+    "lanes as a truth value": (lambda: EdgePolicy(lanes=True), "lanes is True", "1 lane, or 2"),
+    "lanes as text": (lambda: _EDGE(lanes="2"), "lanes is '2'", "1 lane, or 2"),
+    "half a lane": (lambda: _EDGE(lanes=1.5), "lanes is 1.5", "1 lane, or 2"),
+    **{
+        f"{mode.value} {what}": (
+            lambda mode=mode, caps=caps, admission=admission, lanes=lanes: EdgePolicy(
+                caps, admission, mode, lanes
+            ),
+            f"a {mode.value} {wrong}",
+            right,
+        )
+        for mode in (RetentionMode.MAILBOX, RetentionMode.LATCH)
+        for what, caps, admission, lanes, wrong, right in (
+            ("of two", QueueCaps(2), _OLDEST, 1, "of 2 items", "leave max_items out"),
+            (
+                "with soft items",
+                QueueCaps(1, 1),
+                _OLDEST,
+                1,
+                "with a soft mark",
+                "leave soft marks",
+            ),
+            (
+                "with soft bytes",
+                QueueCaps(1, max_bytes=9, soft_bytes=5),
+                _OLDEST,
+                1,
+                "with a soft mark",
+                "leave soft marks",
+            ),
+            *(
+                (
+                    f"with {other.value}",
+                    QueueCaps(1),
+                    other,
+                    1,
+                    f"with admission {other.value}",
+                    "leave admission out",
+                )
+                for other in AdmissionPolicy
+                if other is not _OLDEST
+            ),
+            ("with two lanes", QueueCaps(1), _OLDEST, 2, "with 2 lanes", "one lane"),
+        )
+    },
     "batch of nothing": (lambda: Batching.fixed(0), "a batch of 0", "at least 1 item"),
     "batch of a fraction": (lambda: _BATCHING(1.5), "a batch of 1.5", "at least 1 item"),
     "batch as a truth value": (lambda: _BATCHING(True), "a batch of True", "at least 1 item"),
@@ -86,6 +142,28 @@ _MISUSES: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "window as text": (lambda: _BATCHING(4, "10ms"), "delta_t of '10ms'", "positive duration"),
     "window as a fraction": (lambda: _BATCHING(4, 0.5), "delta_t of 0.5", "positive duration"),
+    "negative batch": (lambda: Batching.fixed(-1), "a batch of -1", "at least 1 item"),
+    "batch without any limit": (lambda: Batching(None), "without a limit", "or delta_t"),
+    "delta t of nothing": (lambda: Batching.delta_t("0s"), "delta_t of 0 ns", "positive duration"),
+    "delta t without a unit": (lambda: Batching.delta_t("5"), "delta_t '5' has no unit", "ms"),
+    "negative delta t": (lambda: Batching.delta_t("-5ms"), "delta_t '-5ms'", "200ms"),
+    "window that stands still": (lambda: Batching.sliding(4, 0), "stride 0", "at least 1"),
+    "window that moves back": (lambda: Batching.sliding(4, -1), "stride -1", "at least 1"),
+    "window that leaps": (lambda: Batching.sliding(4, 5), "stride 5 of a window of 4", "at most"),
+    "stride as a truth value": (lambda: _BATCHING(4, None, True), "stride True", "at least 1"),
+    "stride as a fraction": (lambda: _BATCHING(4, None, 1.0), "stride 1.0", "at least 1"),
+    "sliding of nothing": (lambda: Batching.sliding(0, 1), "a batch of 0", "at least 1 item"),
+    "sliding by time alone": (lambda: Batching(None, 5, 1), "without a number", "n and stride"),
+    "sliding delta t of nothing": (
+        lambda: Batching.sliding(4, 2, "0ms"),
+        "delta_t of 0 ns",
+        "positive duration",
+    ),
+    "activation as text": (
+        lambda: _NODE(activation="any"),
+        "activation is 'any'",
+        "Activation.ANY",
+    ),
     "deadline as a number": (lambda: _DEADLINE(250), "deadline is 250", "200ms"),
     "deadline of no unit": (lambda: Deadline("250"), "deadline '250' has no unit", "ms"),
     "slack as a number": (lambda: _DEADLINE(None, 5), "slack is 5", "200ms"),
@@ -116,7 +194,9 @@ def test_a_misuse_is_refused_and_the_text_says_what_is_right(misuse: str) -> Non
     assert right in caught.value.remedy
 
 
-@pytest.mark.parametrize("misuse", ["no items", "soft above hard", "no bytes"])
+@pytest.mark.parametrize(
+    "misuse", ["no items", "soft above hard", "no bytes", "mailbox of two", "latch with soft items"]
+)
 def test_an_impossible_capacity_has_a_code_of_its_own(misuse: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         _MISUSES[misuse][0]()
@@ -174,6 +254,7 @@ def test_without_soft_marks_a_queue_is_below_soft_until_it_is_full() -> None:
         (EdgePolicy.block(3), AdmissionPolicy.BLOCK),
         (EdgePolicy.deadline_and_qos_aware(3, 2), AdmissionPolicy.DEADLINE_AND_QOS_AWARE),
     ],
+    ids=lambda value: value.kind if isinstance(value, EdgePolicy) else "",
 )
 def test_a_constructor_names_its_admission(policy: EdgePolicy, admission: AdmissionPolicy) -> None:
     assert (policy.admission, policy.caps.max_items) == (admission, 3)
@@ -206,3 +287,135 @@ def test_a_deadline_is_kept_in_nanoseconds() -> None:
     assert policy.deadline_rule.slack_ns == 1_000
     assert policy.sim_cost_ns == 2_000_000_000
     assert NodePolicy().deadline_rule.default_ns is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "mode"),
+    [
+        (EdgePolicy.mailbox_latest(), RetentionMode.MAILBOX),
+        (EdgePolicy.latch_latest(), RetentionMode.LATCH),
+    ],
+    ids=["mailbox", "latch"],
+)
+def test_a_single_value_holds_one_item_without_soft_marks_and_is_named_by_its_retention(
+    policy: EdgePolicy, mode: RetentionMode
+) -> None:
+    assert policy == EdgePolicy(QueueCaps(1), AdmissionPolicy.DROP_OLDEST, mode)
+    assert (policy.caps.max_items, policy.caps.soft_items, policy.lanes) == (1, None, 1)
+    assert policy.kind == mode.value
+    assert policy.is_latch is (mode is RetentionMode.LATCH)
+    assert policy != EdgePolicy.drop_oldest(1)
+
+
+def test_a_single_value_may_have_a_byte_cap() -> None:
+    caps = QueueCaps(1, max_bytes="1KiB")
+    policy = EdgePolicy(caps, AdmissionPolicy.DROP_OLDEST, RetentionMode.MAILBOX)
+    assert policy.caps.byte_limit == 1024
+
+
+@pytest.mark.parametrize("admission", list(AdmissionPolicy))
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_queue_is_fifo_unless_it_says_so_and_may_have_two_lanes_whatever_it_admits(
+    admission: AdmissionPolicy, lanes: int
+) -> None:
+    policy = EdgePolicy(QueueCaps(4), admission, lanes=lanes)
+    assert policy.retention is RetentionMode.FIFO
+    assert policy.kind == admission.value
+    assert (policy.lanes, policy.is_latch) == (lanes, False)
+
+
+def test_no_policy_given_is_64_items_that_block_in_one_lane() -> None:
+    assert EdgePolicy() == EdgePolicy.block(64)
+    assert EdgePolicy().lanes == 1
+
+
+@pytest.mark.parametrize(
+    ("items", "size", "item", "fits"),
+    [
+        (0, 0, 8, True),
+        (0, 0, 9, False),
+        (1, 5, 3, True),
+        (1, 5, 4, False),
+        (1, 8, 0, False),
+        (2, 0, 0, False),
+    ],
+)
+def test_an_item_fits_below_both_caps_and_up_to_the_byte_cap(
+    items: int, size: int, item: int, fits: bool
+) -> None:
+    assert QueueCaps(2, max_bytes=8).fits(items, size, item) is fits
+
+
+@pytest.mark.parametrize(("item", "ever"), [(0, True), (8, True), (9, False)])
+def test_what_is_larger_than_the_byte_cap_can_never_fit(item: int, ever: bool) -> None:
+    assert QueueCaps(2, max_bytes=8).can_ever_fit(item) is ever
+    assert QueueCaps(2).can_ever_fit(item)
+
+
+@pytest.mark.parametrize(
+    ("batching", "none", "slides"),
+    [
+        (Batching.none(), True, False),
+        (Batching.fixed(1), True, False),
+        (Batching.fixed(4), False, False),
+        (Batching.delta_t("5ms"), False, False),
+        (Batching.fixed_and_delta_t(1, "5ms"), False, False),
+        (Batching.sliding(4, 4), False, False),
+        (Batching.sliding(4, 3), False, True),
+        (Batching.sliding(4, 1, "5ms"), False, True),
+    ],
+    ids=str,
+)
+def test_batching_knows_whether_it_waits_and_whether_it_slides(
+    batching: Batching, none: bool, slides: bool
+) -> None:
+    assert (batching.is_none, batching.slides) == (none, slides)
+
+
+@pytest.mark.parametrize(
+    ("batching", "most", "ticks"),
+    [
+        (Batching.none(), 1, BatchingTicks(1, None, 1)),
+        (Batching.delta_t("7ms"), 9, BatchingTicks(9, 7, 9)),
+        (Batching.sliding(4, 2), 4, BatchingTicks(4, None, 2)),
+        (Batching.sliding(4, 2, "7ms"), 4, BatchingTicks(4, 7, 2)),
+        (Batching.sliding(4, 4), 3, BatchingTicks(3, None, 3)),
+    ],
+    ids=str,
+)
+def test_what_a_step_can_present_bounds_items_and_stride(
+    batching: Batching, most: int, ticks: BatchingTicks
+) -> None:
+    assert batching.in_ticks(SimClock(tick_rate_hz=1000), most) == ticks
+
+
+def test_a_delta_t_below_one_tick_is_a_tick_and_not_none() -> None:
+    ticks = Batching.delta_t("1us").in_ticks(SimClock(tick_rate_hz=1000), 4)
+    assert ticks == BatchingTicks(4, 1, 4)
+
+
+@pytest.mark.parametrize("activation", list(Activation))
+def test_a_node_states_its_activation_or_leaves_it_to_its_component(
+    activation: Activation,
+) -> None:
+    assert NodePolicy().activation is None
+    assert NodePolicy(activation=activation).activation is activation
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (("all", "any"), Activation),
+        (("fifo", "mailbox", "latch"), RetentionMode),
+        (("drop_newest", "drop_oldest", "block", "deadline_and_qos_aware"), AdmissionPolicy),
+    ],
+)
+def test_the_names_in_graph_files_are_those_of_the_spec(
+    names: tuple[str, ...], kind: type[Activation | RetentionMode | AdmissionPolicy]
+) -> None:
+    assert sorted(member.value for member in kind) == sorted(names)
+
+
+def test_lanes_as_a_float_are_refused_like_every_other_count() -> None:
+    with pytest.raises(ConfigurationError, match=r"lanes is 2\.0"):
+        _EDGE(lanes=2.0)

@@ -6,7 +6,7 @@ import collections.abc
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from limen.errors import Code, ConfigurationError, GraphError
@@ -50,16 +50,17 @@ def read_signature(process: Callable[..., object], place: str, *, window: bool) 
     Raises:
         ConfigurationError: An annotation is missing or names no payload.
     """
-    if inspect.iscoroutinefunction(process) or inspect.isgeneratorfunction(process):
+    kinds = (
+        inspect.iscoroutinefunction,
+        inspect.isgeneratorfunction,
+        inspect.isasyncgenfunction,
+    )
+    if any(is_kind(process) for is_kind in kinds):
         raise ConfigurationError(
             f"{place} is a coroutine or a generator", remedy="write a plain function that returns"
         )
-    parameters = inspect.signature(process).parameters
+    parameters = _parameters(process, place)
     names = [name for name in parameters if name != "out"]
-    if any(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in names):
-        raise ConfigurationError(
-            f"{place} takes its payload by keyword only", remedy="take it by position"
-        )
     if not names or (window and len(names) != 1):
         raise ConfigurationError(
             f"{place} takes {len(names)} inputs",
@@ -73,9 +74,43 @@ def read_signature(process: Callable[..., object], place: str, *, window: bool) 
         what = "its input" if len(names) == 1 else f"its input {name!r}"
         hint, optional = _without_none(_hint(hints, name, place, what))
         spec = _read(hint, place, what, window=window)
-        inputs.append(Port("in" if len(names) == 1 else name, spec, optional))
+        # A node's only input is never left out: there would be nothing to step for.
+        if len(names) == 1:
+            inputs.append(Port("in", spec))
+        else:
+            inputs.append(Port(name, spec, optional))
     outputs, fields = _outputs(_hint(hints, "return", place, "its result"), place)
     return Signature(tuple(inputs), outputs, fields, "out" in parameters)
+
+
+def _parameters(process: Callable[..., object], place: str) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters, all of which can be given as the runtime gives them."""
+    try:
+        parameters = inspect.signature(process).parameters
+    except (TypeError, ValueError) as error:
+        raise _unreadable(place, error) from error
+    for name, parameter in parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise ConfigurationError(
+                f"{place} takes any number of inputs ({parameter})",
+                remedy="name a parameter for each input",
+            )
+        if name == "out" and parameter.kind is parameter.POSITIONAL_ONLY:
+            raise ConfigurationError(
+                f"{place} takes out by position only", remedy="let it be given by name"
+            )
+        if name != "out" and parameter.kind is parameter.KEYWORD_ONLY:
+            raise ConfigurationError(
+                f"{place} takes its payload by keyword only", remedy="take it by position"
+            )
+    return parameters
+
+
+def _unreadable(place: str, error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        f"the annotations of {place} cannot be read: {error}",
+        remedy="write a function with annotated parameters, and make that the node",
+    )
 
 
 def check_out(signature: Signature) -> None:
@@ -107,6 +142,8 @@ def _hints(process: Callable[..., object], place: str) -> dict[str, object]:
             f"an annotation of {place} cannot be read: {error}",
             remedy="import the name at module level",
         ) from error
+    except (TypeError, ValueError) as error:
+        raise _unreadable(place, error) from error
 
 
 def _hint(hints: dict[str, object], key: str, place: str, what: str) -> object:
@@ -120,7 +157,13 @@ def _hint(hints: dict[str, object], key: str, place: str, what: str) -> object:
 
 def _read(hint: object, place: str, what: str, *, window: bool) -> PayloadSpec:
     if window and typing.get_origin(hint) in _SEQUENCES:
-        hint = typing.get_args(hint)[0]
+        items = [item for item in typing.get_args(hint) if item is not Ellipsis]
+        if len(items) != 1:
+            raise ConfigurationError(
+                f"{place}, {what}: a batch is of one type, and as long as it is",
+                remedy="write list[T] or tuple[T, ...]",
+            )
+        hint = items[0]
         window = False
     try:
         spec = spec_from_annotation(hint)

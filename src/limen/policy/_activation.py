@@ -24,7 +24,7 @@ class InputState(NamedTuple):
     Attributes:
         ready: Whether a step could take from it: a message waits, its batch is full or closed.
         closed: Whether nothing waits and nothing more comes.
-        primed: Of a latch, whether it has a value.
+        primed: Of a latch, whether it has a value, be it one that no step has seen yet.
         latch: Whether it keeps its value.
         required: Whether ALL waits for it.
         feedback: Whether an initial token broke a cycle here.

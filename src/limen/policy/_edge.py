@@ -172,7 +172,7 @@ class EdgePolicy:
         require_type(
             "retention", self.retention, RetentionMode, "use RetentionMode.FIFO or a sibling"
         )
-        if self.lanes not in (1, 2) or isinstance(self.lanes, bool):
+        if type(self.lanes) is not int or self.lanes not in (1, 2):
             raise ConfigurationError(f"lanes is {self.lanes!r}", remedy="an edge has 1 lane, or 2")
         if self.retention is not RetentionMode.FIFO:
             self._check_single_value()

@@ -121,6 +121,8 @@ def spec_from_annotation(annotation: object) -> PayloadSpec:
     dim_text = getattr(annotation, "dim_str", None)
     if dim_text is not None and dtypes is not None:
         return _from_jaxtyping(annotation, dtypes, str(dim_text))
+    if annotation is typing.Any:
+        return ObjectSpec(object)
     if annotation is np.ndarray or typing.get_origin(annotation) is np.ndarray:
         raise ConfigurationError(
             "an array annotation without a shape names no payload",
