@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import sys
@@ -33,6 +34,8 @@ _FENCE = re.compile(
 )
 _NOT_RUN = "not run: "
 _FILE = "file: "
+_PRINTS = "prints"
+_RUNS = "runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,29 @@ def problem_of_command(words: list[str]) -> str | None:
     return f"limen {arguments[0]} has no option {unknown}" if unknown else None
 
 
+def run_limen(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    """Run a command of a page in this process; return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["limen", *(limen_arguments(words) or [])])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return left.value.code
+
+
+def has_to_print(code: str) -> bool:
+    """Whether code prints by itself, outside of what it defines."""
+    defines = ast.FunctionDef, ast.ClassDef
+    statements = [s for s in ast.parse(code).body if not isinstance(s, defines)]
+    return any(
+        isinstance(part, ast.Name) and part.id == "print"
+        for s in statements
+        for part in ast.walk(s)
+    )
+
+
+def without_trailing_spaces(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.rstrip().splitlines())
+
+
 def links(text: str) -> list[str]:
     prose = _FENCE.sub("", text)
     targets = re.findall(r"\]\(([^)\s]+)\)", prose)
@@ -112,6 +138,7 @@ def test_the_code_of_a_page_runs(
     monkeypatch.syspath_prepend(tmp_path)
     namespace: dict[str, object] = {"__name__": "__main__"}
     before = set(sys.modules)
+    printed = ""
     try:
         for number, block in enumerate(blocks(page.read_text(encoding="utf-8"))):
             if block.note.startswith(_NOT_RUN):
@@ -123,14 +150,22 @@ def test_the_code_of_a_page_runs(
                     name = block.note.removeprefix(_FILE).strip()
                     Path(name).write_text(block.text, encoding="utf-8")
                 exec(compile(block.text, place, "exec"), namespace)
-                if "print(" in block.text:
-                    assert capsys.readouterr().out, f"{place} prints"
+                printed = capsys.readouterr().out
+                if has_to_print(block.text):
+                    assert printed, f"{place} prints"
+            elif block.note == _PRINTS:
+                assert block.text.rstrip() == without_trailing_spaces(printed), place
             elif block.language == "toml":
                 Path("graph.toml").write_text(block.text, encoding="utf-8")
                 limen.check(limen.load("graph.toml", allow_import=True))
             elif block.language in ("console", "sh"):
                 for words in commands(block.text):
                     assert problem_of_command(words) is None, place
+                    if block.note == _RUNS:
+                        assert run_limen(words, monkeypatch) == ExitCode.DONE, place
+                if block.note == _RUNS:
+                    shown = [x for x in block.text.splitlines() if not x.startswith("$ ")]
+                    assert shown == capsys.readouterr().out.splitlines(), place
             else:
                 pytest.fail(f"{place}: a {block.language or 'plain'} block without a reason")
     finally:
@@ -146,12 +181,7 @@ def test_the_demo_prints_what_the_readme_shows(
     found = blocks((_ROOT / "README.md").read_text(encoding="utf-8"))
     shown = [b.text.splitlines() for b in found if b.language == "console"]
     assert len(shown) == 1
-    monkeypatch.setattr(
-        sys, "argv", ["limen", *(limen_arguments(next(commands("\n".join(shown[0])))) or [])]
-    )
-    with pytest.raises(SystemExit) as left:
-        main()
-    assert left.value.code == ExitCode.DONE
+    assert run_limen(next(commands("\n".join(shown[0]))), monkeypatch) == ExitCode.DONE
     printed = iter(capsys.readouterr().out.splitlines())
     for line in shown[0][1:]:
         assert line in ("", "…") or line in printed, f"{line!r} is printed, in this order"
@@ -202,7 +232,7 @@ def test_the_architecture_lists_every_layer_in_order() -> None:
         for cell in re.findall(r"^\| ((?:`\w+` ?)+)\|", text, re.MULTILINE)
         for word in re.findall(r"\w+", cell)
     ]
-    assert named == [*ORDER, *BESIDE, "app", "cli"]
+    assert named == [*ORDER, *BESIDE, "app", "testing", "cli"]
 
 
 @pytest.mark.parametrize(

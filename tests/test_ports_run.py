@@ -478,3 +478,24 @@ def test_delta_t_alone_takes_as_many_as_were_made_in_time() -> None:
     run(graph.chain("source", "total", "sink"))
     assert sink.payloads == [[3.0], [7.0]]
     assert [arrival.now for arrival in sink.arrivals] == [5, 25]
+
+
+def test_what_a_loop_brings_back_makes_a_result_neither_older_nor_later() -> None:
+    seen: list[Message] = []
+    items = [Produced(payload, deadline_ns=10 * i + 5) for i, payload in enumerate(numbers(3))]
+
+    @limen.node
+    def keep(x: Cell, state: Cell) -> Next:
+        return Next(x, state)
+
+    graph = Graph("loop").add("source", ListSource(items, at_ns=[0, 10, 20, 20]))
+    graph.add("keep", keep).add("look", Doing(lambda m: seen.append(m) or Output(m.payload)))
+    graph.add("sink", CollectingSink()).connect("source", "keep.x")
+    graph.connect("keep.state", "keep.state", EdgePolicy.block(2), initial=[[1]])
+    graph.connect("keep.result", "look").connect("look", "sink")
+    statistics = run(graph)
+    headers = [message.header for message in seen]
+    assert [header.creation_tick for header in headers] == [0, 10, 20]
+    assert [header.deadline_ns for header in headers] == [5, 15, 25]
+    assert [header.origin_tick for header in headers] == [0, 0, 0]
+    assert node_of(statistics, "keep").deadline_misses == 0

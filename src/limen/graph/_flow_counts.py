@@ -255,7 +255,7 @@ def is_balanced(nodes: Sequence[FlowNode], edges: Sequence[FlowEdge]) -> bool:
 def smallest_capacity(
     nodes: Sequence[FlowNode], edges: Sequence[FlowEdge], index: int
 ) -> int | None:
-    """Return the least capacity of one edge with which the counts go on; None if none does."""
+    """Return the least capacity of one edge with which the counts go on; None if none is found."""
 
     def goes_on(capacity: int) -> bool:
         changed = list(edges)

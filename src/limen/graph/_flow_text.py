@@ -16,7 +16,7 @@ class FlowDeadlock:
     Attributes:
         message: The waiting chain with its numbers.
         edge: Index of the full BLOCK edge to change; None where a feedback loop starves.
-        capacity: Smallest capacity of that edge that avoids this; None if none does.
+        capacity: Smallest capacity of that edge that avoids this; None if none is found.
         waiting: Who waits for whom, a sentence each.
         remedy: What the user can do.
     """

@@ -60,7 +60,7 @@ def name_problem(name: str, what: str) -> tuple[str, str] | None:
     if what == "node" and (keyword.iskeyword(name) or name in _C_KEYWORDS):
         language = "Python" if keyword.iskeyword(name) else "C"
         return (
-            f"not a valid {what} name: a reserved word of {language}",
+            f"not a valid {what} name: a reserved name of {language}",
             f"use another, as in {name}_1",
         )
     return None

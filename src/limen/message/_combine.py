@@ -28,19 +28,19 @@ def window_header(headers: Sequence[MessageHeader]) -> MessageHeader:
 
 
 def joined_header(
-    flows: Sequence[MessageHeader], latches: Sequence[MessageHeader] = ()
+    flows: Sequence[MessageHeader], state: Sequence[MessageHeader] = ()
 ) -> MessageHeader:
     """Return the header of a result made of one message an input.
 
     Trace and sequence are those of the first; creation and deadline the earliest, the class the
-    highest, the age limit the smallest. A latched value counts for the origin only, unless there is
-    nothing else. A result may be degraded only where each input allows it.
+    highest, the age limit the smallest. State counts for the origin only, unless there is nothing
+    else. A result may be degraded only where each input allows it.
 
     Args:
         flows: Of the messages taken, in port order.
-        latches: Of the values of latches, in port order.
+        state: Of the values of latches and of what feedback edges brought, in port order.
     """
-    chosen = flows or latches
+    chosen = flows or state
     allowed = MessageFlags.DEGRADE_ALLOWED
     marks = MessageFlags.NONE
     for header in chosen:
@@ -51,7 +51,7 @@ def joined_header(
     return msgspec.structs.replace(
         chosen[0],
         creation_tick=min(h.creation_tick for h in chosen),
-        origin_tick=min(h.origin_tick for h in (*flows, *latches)),
+        origin_tick=min(h.origin_tick for h in (*flows, *state)),
         deadline_ns=DeadlineNs(min(deadlines)) if deadlines else None,
         qos=max(h.qos for h in chosen),
         max_age_ns=min(ages, default=None),

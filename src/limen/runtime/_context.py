@@ -297,7 +297,10 @@ class NodeContext(NodeState):
         taken = [(link, link.take()) for link in flows if link.waiting]
         for _, held in taken:
             self._note_wait(held)
-        header = joined_header([held.header for _, held in taken], latches)
+        # What a loop brings back is state: its creation and deadline would else never move on.
+        forward = [(link, held) for link, held in taken if not link.plan.is_feedback]
+        state = [held.header for link, held in taken if link.plan.is_feedback]
+        header = joined_header([held.header for _, held in forward], [*latches, *state])
         begun = self._journal.tick
         values = self._latched()
         for link, held in taken:
@@ -312,7 +315,7 @@ class NodeContext(NodeState):
             for link, held in taken:
                 link.manager.end_read(held.token)
         if dropped is None:
-            self._note_miss(header.sequence, taken)
+            self._note_miss(header.sequence, forward)
             self._note_age(header)
         for link, _ in taken:
             if dropped is None:

@@ -283,7 +283,9 @@ class Link:
         self._journal.note(self.plan.name, "drop", header.sequence, reason)
         self._hand_back(token)
         self.dropped[reason] += 1
-        self._warn_once(self.dropped, reason, "dropped")
+        # The token of a loop always stays behind when what feeds the loop has ended.
+        if not (self.plan.is_feedback and reason == "unpaired"):
+            self._warn_once(self.dropped, reason, "dropped")
 
     def end(self, reason: str, refusal: Refusal) -> None:
         """Give up all that is here, because the consumer ends.
@@ -317,9 +319,9 @@ class Link:
             offered=self.offered,
             pushed=self.pushed,
             staged=len(self.staged),
-            refused=dict(sorted(self.refused.items())),
+            refused=_by_name(self.refused),
             taken=self.taken,
-            evicted=dict(sorted(self.evicted.items())),
+            evicted=_by_name(self.evicted),
             ring=len(self.ring),
             peak=self.peak,
         )
@@ -330,7 +332,7 @@ class Link:
             name=name,
             taken=self.taken,
             consumed=self.consumed,
-            dropped=dict(sorted(self.dropped.items())),
+            dropped=_by_name(self.dropped),
             held=len(self.hold),
         )
 
@@ -378,3 +380,7 @@ class Link:
     def _warn_once(self, counter: Counter[str], reason: str, what: str) -> None:
         if counter[reason] == 1:
             _log.warning("edge %s: first message %s: %s", self.plan.name, what, str(reason))
+
+
+def _by_name(counts: Counter[str]) -> dict[str, int]:
+    return {str(reason): count for reason, count in sorted(counts.items())}
