@@ -71,12 +71,13 @@ def input_problems(
                 "give it an input from outside the loop",
             )
         )
-    if ports is None or len(names) < 2:
+    if ports is None:
         return problems
     given = node.policy.activation
     activation = node.node.activation if given is None else given
     required = [port.name for port in ports.inputs if not port.optional]
-    if activation is Activation.ANY and required and isinstance(node.node, ProcessNode):
+    several = len(names) > 1
+    if activation is Activation.ANY and several and required and isinstance(node.node, ProcessNode):
         problems.append(
             Problem(
                 Code.INCOMPATIBLE_PORTS,
@@ -85,13 +86,14 @@ def input_problems(
                 "annotate each input as X | None, or use activation all",
             )
         )
-    needed = [p for p, port in enumerate(ports.inputs) if not port.optional and p in flows]
-    if activation is Activation.ALL and flows and not needed:
+    forward = [port for port in flows if not edges[port].initial]
+    needed = [p for p, port in enumerate(ports.inputs) if not port.optional and p in forward]
+    if activation is Activation.ALL and forward and not needed:
         problems.append(
             Problem(
                 Code.ARITY,
                 node.name,
-                "all its inputs are optional or latches, so that it waits for none",
+                "all its inputs from outside are optional or latches, so that it waits for none",
                 "require one of them, or use activation any",
             )
         )

@@ -24,8 +24,10 @@ def who_waits(contexts: Sequence[NodeContext], ended: Sequence[bool]) -> tuple[W
             found += [_for_room(context, link, names) for link in full]
         elif missing:
             found += [_for_input(context, link, names) for link in missing]
-        else:
+        elif context.links:
             found.append(Waiting(name, "", "", f"{name} is ready and its step takes nothing"))
+        else:
+            found.append(Waiting(name, "", "", f"{name} has nothing to give"))
     return tuple(found)
 
 
@@ -42,16 +44,17 @@ def is_stuck(
         ended: Which of them have ended.
         polled: Which of them are sources that will be asked again.
     """
-    moves = [polled[i] or ended[i] for i in range(len(contexts))]
+    moves = [polled[i] and not ended[i] for i in range(len(contexts))]
     changed = True
     while changed:
         changed = False
         for context in contexts:
             index = context.plan.index
-            if not moves[index] and _can_move(context, moves):
+            if not moves[index] and not ended[index] and _can_move(context, moves):
                 moves[index] = changed = True
     return any(
         not moves[context.plan.index]
+        and not ended[context.plan.index]
         and any(link.staged or not link.has_room for link in context.out_links)
         for context in contexts
     )
@@ -77,7 +80,8 @@ def _can_move(context: NodeContext, moves: Sequence[bool]) -> bool:
 def _missing(context: NodeContext) -> list[Link]:
     """Return the inputs that a node would need and does not have."""
     if context.plan.activation is Activation.ANY:
-        return [] if context.ready_inputs() else context.flows
+        open_ones = [link for link in context.flows if not link.consumer.closed]
+        return [] if context.ready_inputs() else open_ones
     return [
         link
         for link in context.links

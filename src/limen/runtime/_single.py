@@ -234,10 +234,10 @@ class SingleThreadRuntime(LimenRuntime):
         return False
 
     def _choose(self) -> NodeIndex | None:
-        timed = self._due_source()
-        if timed is not None:
-            return timed
         while True:
+            timed = self._due_source()
+            if timed is not None:
+                return timed
             changed, chosen = (
                 self._judge_all() if self._policy.judges_all else self._judge_in_turn()
             )

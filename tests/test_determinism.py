@@ -1,0 +1,114 @@
+"""Equal inputs give equal decisions, byte for byte."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+
+from limen.app import check
+from limen.errors import GraphError
+from limen.runtime import SingleThreadRuntime
+from limen.telemetry import Decision, DecisionLog, RunStatistics
+from random_graphs import Drawn, Kind, StoppingClock, draw_graph
+
+MOST_STEPS = 2_000
+FEWEST_LINES = 40
+
+
+def decide(drawn: Drawn, *, keep: bool = True) -> tuple[list[str], RunStatistics]:
+    """Run a graph; the lines of its log, and its statistics."""
+    clock = StoppingClock(drawn.stop_at_tick)
+    lines: list[str] = []
+    log = DecisionLog(lambda decision: lines.append(decision.canonical())) if keep else None
+    plan = check(drawn.graph(), clock)
+    runtime = SingleThreadRuntime(plan, clock, drain_ns=drawn.drain_ms * 1_000_000, log=log)
+    clock.handle = runtime.stop_handle
+    runtime.start()
+    calls = 0
+    while calls < MOST_STEPS:
+        if calls == drawn.stop_at_step:
+            runtime.stop_handle.request_stop()
+        if not runtime.step():
+            break
+        calls += 1
+    runtime.stop()
+    return lines, runtime.statistics()
+
+
+def with_scheduler(drawn: Drawn, scheduler: str) -> Drawn:
+    return replace(drawn, document={**drawn.document, "runtime": {"scheduler": scheduler}})
+
+
+def rich(count: int) -> list[Drawn]:
+    """Return graphs that verify accepts and that decide much, one for each kind in turn."""
+    found: list[Drawn] = []
+    seed = 0
+    kinds = list(Kind)
+    while len(found) < count:
+        drawn = draw_graph(seed, kinds[seed % len(kinds)])
+        seed += 1
+        try:
+            lines, _ = decide(drawn)
+        except GraphError:
+            continue
+        if FEWEST_LINES <= len(lines) < 4000:
+            found.append(drawn)
+    return found
+
+
+def assert_one_hash(drawn: Drawn, runs: int) -> None:
+    hashes = {decide(drawn)[1].log_sha256 for _ in range(runs)}
+    assert len(hashes) == 1, f"{drawn.kind} {drawn.seed}"
+
+
+def test_fifty_runs_of_rich_graphs_give_one_log_each() -> None:
+    for drawn in rich(10):
+        assert_one_hash(drawn, 5)
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_of_rich_graphs_give_one_log_each() -> None:
+    for drawn in rich(20):
+        assert_one_hash(drawn, 50)
+
+
+def test_a_seed_draws_the_same_graph_each_time_it_is_asked() -> None:
+    for kind in Kind:
+        for seed in range(30):
+            assert draw_graph(seed, kind) == draw_graph(seed, kind)
+            assert draw_graph(seed, kind) != draw_graph(seed + 1, kind)
+
+
+def test_the_hash_is_that_of_the_lines_and_every_line_reads_back() -> None:
+    for drawn in rich(5):
+        lines, statistics = decide(drawn)
+        assert statistics.log_sha256 == hashlib.sha256("".join(lines).encode()).hexdigest()
+        for line in lines:
+            assert Decision.parse(line).canonical() == line
+
+
+def test_two_schedulers_decide_differently_and_each_like_itself() -> None:
+    differ = 0
+    for drawn in rich(10):
+        hashes = [
+            {decide(with_scheduler(drawn, name))[1].log_sha256 for _ in range(3)}
+            for name in ("round_robin", "edf")
+        ]
+        assert [len(group) for group in hashes] == [1, 1]
+        differ += hashes[0] != hashes[1]
+    assert differ > 0
+
+
+def test_no_log_is_kept_unless_one_is_given() -> None:
+    drawn = rich(1)[0]
+    lines, statistics = decide(drawn, keep=False)
+    assert lines == []
+    assert statistics.log_sha256 is None
+
+
+def test_a_log_changes_nothing_but_that_there_is_one() -> None:
+    for drawn in rich(5):
+        with_log, without = decide(drawn)[1], decide(drawn, keep=False)[1]
+        assert replace(with_log, log_sha256=None) == without
