@@ -1,16 +1,20 @@
 """The façade: check a graph, run it, read the report."""
 
+from limen.app._doctor import Finding, State, diagnose
 from limen.app._model import Model
 from limen.app._recording import Recorder, Recording, replay
 from limen.app._report import Report
 from limen.app._run import check, load, make_runtime, run, set_speed
 
 __all__ = [
+    "Finding",
     "Model",
     "Recorder",
     "Recording",
     "Report",
+    "State",
     "check",
+    "diagnose",
     "load",
     "make_runtime",
     "replay",

@@ -9,8 +9,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from limen.app import check, load, set_speed
+from limen.app import State, check, diagnose, load, set_speed
 from limen.cli._demo import run_demo
+from limen.cli._draw import DrawingFormat, draw
 from limen.cli._execute import ExitCode, execute, settle
 from limen.cli._log import decision_log
 from limen.errors import ConfigurationError, GraphError, LimenError
@@ -123,6 +124,38 @@ def check_command(file: _File, json: _Json = False, allow_import: _Import = Fals
         print(f"  warning: {printable(warning)}")
 
 
+@_app.command(name="draw", epilog=_EPILOG)
+def draw_command(
+    file: _File,
+    form: Annotated[
+        DrawingFormat, typer.Option("--format", help="What to write the drawing in.")
+    ] = DrawingFormat.MERMAID,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="PATH", help="Where to write it; stdout if not given."),
+    ] = None,
+    allow_import: _Import = False,
+) -> None:
+    """Draw a graph: nodes, edges, and what each edge holds."""
+    _allow_imports(file, allow_import)
+    draw(file, form, output, allow_import)
+
+
+@_app.command(epilog=_EPILOG)
+def doctor(json: _Json = False) -> None:
+    """Say whether this machine can run Limen, and what is missing."""
+    findings = diagnose()
+    if json:
+        print(msgspec.json.encode(findings).decode())
+    else:
+        width = max(len(finding.subject) for finding in findings)
+        for finding in findings:
+            line = f"{finding.state.value:<8}{finding.subject:<{width}}  {finding.detail}"
+            print(printable(f"{line}; {finding.remedy}" if finding.remedy else line))
+    broken = any(finding.state is State.PROBLEM for finding in findings)
+    raise typer.Exit(ExitCode.FAILED if broken else ExitCode.DONE)
+
+
 @_app.command(epilog=_EPILOG)
 def demo(sim: _Sim = False, speed: _Speed = "50") -> None:
     """Classify real smart-watch motion with a real model, then print the accounting."""
@@ -155,9 +188,13 @@ def printable_lines(text: str) -> str:
 
 def _load(file: Path, allow_import: bool) -> Graph:
     """Read a graph; modules beside its file can be named once imports are allowed."""
-    if allow_import:
-        sys.path.insert(0, str(file.resolve().parent))
+    _allow_imports(file, allow_import)
     return load(file, allow_import=allow_import)
+
+
+def _allow_imports(file: Path, allowed: bool) -> None:
+    if allowed:
+        sys.path.insert(0, str(file.resolve().parent))
 
 
 def _clock(sim: bool) -> PlatformClock:

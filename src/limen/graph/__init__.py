@@ -2,6 +2,8 @@
 
 from limen.graph._builder import Graph
 from limen.graph._capacity import effective_batch
+from limen.graph._draw import to_dot, to_mermaid
+from limen.graph._draw_svg import to_svg
 from limen.graph._load import LoadedGraph, load_document, load_graph
 from limen.graph._problems import Problem
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
@@ -19,5 +21,8 @@ __all__ = [
     "effective_batch",
     "load_document",
     "load_graph",
+    "to_dot",
+    "to_mermaid",
+    "to_svg",
     "verify",
 ]
