@@ -1,0 +1,61 @@
+"""The doctor says what works, what is missing, and what is broken."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import sys
+
+import pytest
+
+from limen.app import State, diagnose
+from limen.cli import main
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
+    monkeypatch.setattr(sys, "argv", ["limen", *words])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return left.value.code
+
+
+def test_a_machine_that_runs_these_tests_is_well() -> None:
+    findings = {finding.subject: finding for finding in diagnose()}
+    for subject in ("python", "numpy", "msgspec", "typer", "rich", "component csv"):
+        assert findings[subject].state is State.OK, findings[subject]
+    assert not [f for f in findings.values() if f.state is State.PROBLEM]
+
+
+def test_the_command_prints_a_line_a_finding_or_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(monkeypatch, "doctor") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.split()[0] in ("ok", "note") for line in lines)
+    assert command(monkeypatch, "doctor", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found) == len(lines)
+    assert set(found[0]) == {"subject", "state", "detail", "remedy"}
+
+
+def test_a_missing_extra_is_a_note_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    finding = next(f for f in diagnose() if f.subject == "backend onnxruntime")
+    assert finding.state is State.NOTE
+    assert finding.remedy == "pip install limen[onnx]"
+
+
+def test_a_broken_component_is_a_problem_and_hostile_text_is_escaped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = importlib.metadata.EntryPoint("bad\x1b[2J", "no_such_module:x", "limen.components")
+    found = importlib.metadata.entry_points
+
+    def with_broken(group: str) -> object:
+        return [*found(group=group), *([broken] if group == "limen.components" else [])]
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", with_broken)
+    assert command(monkeypatch, "doctor") == 1
+    out = capsys.readouterr().out
+    assert "no_such_module:x cannot be loaded: ModuleNotFoundError" in out
+    assert "\x1b" not in out
