@@ -118,6 +118,8 @@ class DrawnGraph:
             tuple(self.ports),
             tuple(self.links),
             initial=tuple(edge.initial for edge in self.edges),
+            defaults=(None,) * len(self.nodes),
+            failsafes=(None,) * len(self.nodes),
             warnings=(),
         )
 

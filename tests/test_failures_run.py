@@ -43,7 +43,10 @@ def run_worker(
     worker: Node, policy: NodePolicy | None = None, source: object = None
 ) -> tuple[RunStatistics, CollectingSink]:
     sink = CollectingSink()
-    graph = Graph("failing").add("source", ListSource(numbers(6)) if source is None else source)
+    # A lower class may not feed a higher one.
+    same = None if policy is None else NodePolicy(criticality=policy.criticality)
+    fed = ListSource(numbers(6)) if source is None else source
+    graph = Graph("failing").add("source", fed, same)
     graph.add("worker", worker, policy).add("sink", sink).chain("source", "worker", "sink")
     statistics = runtime_of(graph).run()
     assert_settled(statistics)

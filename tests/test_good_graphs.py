@@ -25,11 +25,20 @@ from limen.platform import SimClock
 from limen.policy import (
     AdmissionPolicy,
     Batching,
+    Budget,
     Deadline,
     EdgePolicy,
     ErrorAction,
+    Freshness,
+    InputPolicy,
+    Liveness,
     NodePolicy,
+    OnMiss,
+    OnStale,
+    OverBudgetAction,
     QueueCaps,
+    Restart,
+    Trigger,
 )
 from limen.types import CriticalityClass
 
@@ -46,24 +55,41 @@ def minimal() -> Graph:
 
 
 def every_policy() -> Graph:
-    graph = Graph("every policy", scheduler="edf")
+    graph = Graph("every policy", scheduler="edf", clock_offsets={1: "-3ms"})
     graph.add(
         "rows",
         CsvSource(NUMBERS, ["b", "a"], rate_hz=2.5, dtype="f64"),
-        NodePolicy(criticality=CriticalityClass.BEST_EFFORT),
+        NodePolicy(criticality=CriticalityClass.SAFETY_CRITICAL, budget=Budget("1ms", "2ms")),
     )
     graph.add(
         "pairs",
         Window(size=2, stride=1),
         NodePolicy(
             batching=Batching.fixed_and_delta_t(4, "1500ms"),
-            deadline=Deadline("250ms", "10us"),
+            deadline=Deadline("5s", "10us", require=True, on_miss=OnMiss.DROP),
             criticality=CriticalityClass.SAFETY_CRITICAL,
-            error_action=ErrorAction.CONTINUE,
+            error_action=Restart(3, per="10s", backoff="20ms"),
             sim_cost="2ms",
+            activation=Trigger("in"),
+            freshness=Freshness("1s", "2s", OnStale.DELIVER),
+            liveness=Liveness("500ms", "2s"),
+            budget=Budget("5ms", "50ms", OverBudgetAction.DROP),
+            inputs={"in": InputPolicy("900ms", "600ms", needs_degrade_allowed=True)},
         ),
     )
-    graph.add("lines", JsonLinesSink(), NodePolicy(Batching.fixed(8), deadline="1min"))
+    graph.add(
+        "lines",
+        JsonLinesSink(),
+        NodePolicy(
+            Batching.fixed(8),
+            deadline="1min",
+            freshness="10s",
+            liveness="10s",
+            budget="1s",
+            criticality=CriticalityClass.BEST_EFFORT,
+            error_action=ErrorAction.QUIESCE,
+        ),
+    )
     graph.connect(
         "rows.out",
         "pairs.in",
@@ -114,7 +140,8 @@ pairs = pytest.mark.parametrize(("path", "build"), PAIRS.items(), ids=[path.stem
 
 def structure(spec: GraphSpec) -> object:
     """Return all that a graph says, as plain values that compare."""
-    return spec.name, spec.scheduler, [describe(node) for node in spec.nodes], spec.edges
+    nodes = [describe(node) for node in spec.nodes]
+    return spec.name, spec.scheduler, spec.clock_offsets_ns, nodes, spec.edges
 
 
 def describe(node: NodeSpec) -> object:

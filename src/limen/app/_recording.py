@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,7 +31,7 @@ from limen.node import (
 )
 from limen.platform import MonotonicClock, PlatformClock
 from limen.runtime import SingleThreadRuntime
-from limen.scheduling import Plan
+from limen.scheduling import DegradePlan, Plan
 from limen.telemetry import DecisionLog
 from limen.types import PayloadSpec, SequenceNumber, Ticks
 
@@ -80,14 +81,14 @@ class Recording:
     Attributes:
         plan: What was run.
         instants: Samples of the clock, in order.
-        first_due: Next instant of each node after its start.
-        steps: By node, in order.
+        starts: By part, what each start came to: the next instant after it, or what it raised.
+        steps: By part, in order. Parts are the nodes by index, and behind them their variants.
         stopped_at: Decision point at which a stop was seen; None if none was requested.
     """
 
     plan: Plan
     instants: list[Ticks] = field(default_factory=list)
-    first_due: list[Ticks | None] = field(default_factory=list)
+    starts: list[list[Ticks | Exception | None]] = field(default_factory=list)
     steps: list[list[StepRecord]] = field(default_factory=list)
     stopped_at: int | None = None
 
@@ -111,14 +112,11 @@ class Recorder:
     ) -> None:
         used = MonotonicClock() if clock is None else clock
         plan = check(graph, used)
-        count = len(plan.nodes)
-        self.recording = Recording(plan, [], [None] * count, [[] for _ in range(count)])
-        nodes = tuple(
-            dataclasses.replace(node, node=_RecordingNode(node.node, index, self.recording, used))
-            for index, node in enumerate(plan.nodes)
-        )
+        parts = 2 * len(plan.nodes)
+        recording = Recording(plan, [], [[] for _ in range(parts)], [[] for _ in range(parts)])
+        self.recording = recording
         self.runtime = SingleThreadRuntime(
-            dataclasses.replace(plan, nodes=nodes),
+            _with_stands(plan, lambda node, part: _RecordingNode(node, part, recording, used)),
             _RecordingClock(used, self.recording.instants),
             log=log,
         )
@@ -141,11 +139,7 @@ def replay(recording: Recording, log: DecisionLog | None = None) -> Report:
         LifecycleError: The executor asked for something else than when it was recorded.
     """
     clock = _ReplayClock(recording)
-    nodes = tuple(
-        dataclasses.replace(node, node=_ReplayNode(node.node, index, recording))
-        for index, node in enumerate(recording.plan.nodes)
-    )
-    plan = dataclasses.replace(recording.plan, nodes=nodes)
+    plan = _with_stands(recording.plan, lambda node, part: _ReplayNode(node, part, recording))
     runtime = SingleThreadRuntime(plan, clock, log=log)
     runtime.start()
     try:
@@ -159,6 +153,18 @@ def replay(recording: Recording, log: DecisionLog | None = None) -> Report:
     finally:
         runtime.stop()
     return Report(runtime.statistics())
+
+
+def _with_stands(plan: Plan, make: Callable[[Node, int], Node]) -> Plan:
+    """Return a plan in which others stand in the places of its nodes and their variants."""
+    nodes = []
+    for index, node in enumerate(plan.nodes):
+        budget, action = node.budget, node.budget.action
+        if isinstance(action, DegradePlan):
+            stand = make(action.variant, len(plan.nodes) + index)
+            budget = dataclasses.replace(budget, action=dataclasses.replace(action, variant=stand))
+        nodes.append(dataclasses.replace(node, node=make(node.node, index), budget=budget))
+    return dataclasses.replace(plan, nodes=tuple(nodes))
 
 
 class _RecordingClock(PlatformClock):
@@ -205,9 +211,9 @@ class _ReplayClock(PlatformClock):
 class _Stand(Node):
     """Takes a node's place in a Plan and looks like it to an executor."""
 
-    def __init__(self, node: Node, index: int, recording: Recording) -> None:
+    def __init__(self, node: Node, part: int, recording: Recording) -> None:
         self._node = node
-        self._index = index
+        self._part = part
         self._recording = recording
         self.kind = node.kind
         self.max_emit = node.max_emit
@@ -230,7 +236,8 @@ class _Stand(Node):
 
     def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
         """Return the ports of the Plan, which was resolved before."""
-        return self._recording.plan.nodes[self._index].ports
+        nodes = self._recording.plan.nodes
+        return nodes[self._part % len(nodes)].ports
 
     def locate(self, sequence: SequenceNumber) -> str | None:
         return self._node.locate(sequence)
@@ -239,23 +246,25 @@ class _Stand(Node):
 class _RecordingNode(_Stand):
     """Lets a node work, and writes down what came of it."""
 
-    def __init__(self, node: Node, index: int, recording: Recording, clock: PlatformClock) -> None:
-        super().__init__(node, index, recording)
+    def __init__(self, node: Node, part: int, recording: Recording, clock: PlatformClock) -> None:
+        super().__init__(node, part, recording)
         self._clock = clock
         self._step = StepRecord()
 
     def initialize(self, clock: PlatformClock, ports: NodePorts) -> None:
         # A node's own looks at the clock are no samples of the executor.
-        self._node.initialize(self._clock, ports)
+        with self._noting_failures():
+            self._node.initialize(self._clock, ports)
 
     def start(self, now: Ticks) -> None:
-        self._node.start(now)
-        self._recording.first_due[self._index] = self._node.next_due()
+        with self._noting_failures():
+            self._node.start(now)
+        self._recording.starts[self._part].append(self._node.next_due())
 
     def step(self, ctx: StepContext) -> StepResult | YieldUntil:
         self._step = record = StepRecord()
         record.due_before = self._node.next_due()
-        self._recording.steps[self._index].append(record)
+        self._recording.steps[self._part].append(record)
         try:
             result = self._node.step(_RecordingContext(ctx, record, self._clock))
         except Exception as error:
@@ -276,24 +285,42 @@ class _RecordingNode(_Stand):
     def resumed(self, now: Ticks) -> None:
         self._node.resumed(now)
 
+    def on_watchdog_timeout(self) -> None:
+        self._node.on_watchdog_timeout()
+
     def stop(self) -> None:
-        self._node.stop()
+        with self._noting_failures():
+            self._node.stop()
 
     def reset(self) -> None:
-        self._node.reset()
+        with self._noting_failures():
+            self._node.reset()
+
+    @contextlib.contextmanager
+    def _noting_failures(self) -> Iterator[None]:
+        """Keep what a part of a restart raises: wherever that was, the restart has failed."""
+        try:
+            yield
+        except Exception as error:
+            self._recording.starts[self._part].append(error)
+            raise
 
 
 class _ReplayNode(_Stand):
     """Does as its recording says; the node itself is not called."""
 
-    def __init__(self, node: Node, index: int, recording: Recording) -> None:
-        super().__init__(node, index, recording)
-        self._steps = iter(recording.steps[index])
+    def __init__(self, node: Node, part: int, recording: Recording) -> None:
+        super().__init__(node, part, recording)
+        self._starts = iter(recording.starts[part])
+        self._steps = iter(recording.steps[part])
         self._step = StepRecord()
         self._due: Ticks | None = None
 
     def start(self, now: Ticks) -> None:
-        self._due = self._recording.first_due[self._index]
+        start = next(self._starts, None)
+        if isinstance(start, Exception):
+            raise start
+        self._due = start
 
     def step(self, ctx: StepContext) -> StepResult | YieldUntil:
         record = next(self._steps, None)

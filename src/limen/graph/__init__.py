@@ -2,6 +2,7 @@
 
 from limen.graph._builder import Graph
 from limen.graph._capacity import effective_batch
+from limen.graph._constraints import Fallback, activation_of
 from limen.graph._draw import to_dot, to_mermaid
 from limen.graph._draw_svg import to_svg
 from limen.graph._load import LoadedGraph, load_document, load_graph
@@ -12,12 +13,14 @@ from limen.graph._verify import VerifiedGraph, verify
 __all__ = [
     "EdgeSpec",
     "Endpoint",
+    "Fallback",
     "Graph",
     "GraphSpec",
     "LoadedGraph",
     "NodeSpec",
     "Problem",
     "VerifiedGraph",
+    "activation_of",
     "effective_batch",
     "load_document",
     "load_graph",

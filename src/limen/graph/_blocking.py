@@ -6,11 +6,21 @@ from collections.abc import Mapping, Sequence
 
 from limen.errors import Code
 from limen.graph._capacity import effective_batch
+from limen.graph._constraints import activation_of
 from limen.graph._flow import FlowEdge, FlowNode, find_deadlock
 from limen.graph._problems import Problem
 from limen.graph._spec import EdgeSpec, GraphSpec, NodeSpec
-from limen.node import NodeKind, NodePorts
-from limen.policy import Activation, AdmissionPolicy
+from limen.node import NodeKind, NodePorts, Port
+from limen.policy import (
+    Activation,
+    ActivationRule,
+    AdmissionPolicy,
+    OnMiss,
+    OnStale,
+    OverBudgetAction,
+    Periodic,
+    Trigger,
+)
 from limen.types import NodeIndex, PayloadSpec, PortId, TensorSpec
 
 
@@ -37,15 +47,19 @@ def _edge(
     edge, (producer, consumer) = spec.edges[number], links[number]
     out = ports[producer.node].outputs[producer.port]
     into = ports[consumer.node].inputs[consumer.port]
-    names = spec.nodes[producer.node].name, spec.nodes[consumer.node].name
+    maker, taker = spec.nodes[producer.node], spec.nodes[consumer.node]
+    names = maker.name, taker.name
+    # A latch that is a trigger is used up by the step: it carries values like a mailbox.
+    carries = edge.policy.is_latch and activation_of(taker) == Trigger(into.name)
+    lossy = _may_purge(taker, into.name) or _may_discard(maker)
     return FlowEdge(
         name=f"{names[0]}.{out.name} -> {names[1]}.{into.name}",
         producer=producer.node,
         consumer=consumer.node,
         capacity=_capacity(edge, out.spec),
         blocks=edge.policy.admission is AdmissionPolicy.BLOCK,
-        latch=edge.policy.is_latch,
-        refuses_when_empty=_may_refuse(edge, out.spec),
+        latch=edge.policy.is_latch and not carries,
+        refuses_when_empty=lossy or _may_refuse(edge, out.spec),
         initial=len(edge.initial),
     )
 
@@ -67,6 +81,22 @@ def _may_refuse(edge: EdgeSpec, payload: PayloadSpec) -> bool:
     return not isinstance(payload, TensorSpec) or not caps.can_ever_fit(payload.size_bytes)
 
 
+def _may_purge(node: NodeSpec, port: str) -> bool:
+    """Say whether a message may be discarded at an input, however few there are."""
+    deadline, freshness = node.policy.deadline_rule, node.policy.freshness_of(port)
+    limited = freshness.max_age is not None or freshness.max_span_age is not None
+    return (
+        deadline.require
+        or deadline.on_miss is OnMiss.DROP
+        or (limited and freshness.on_stale is OnStale.DROP)
+    )
+
+
+def _may_discard(node: NodeSpec) -> bool:
+    """Say whether a node may give no result for what it takes, as time goes."""
+    return node.policy.budget_rule.action is OverBudgetAction.DROP
+
+
 def _node(
     spec: GraphSpec,
     ports: Mapping[NodeIndex, NodePorts],
@@ -83,16 +113,20 @@ def _node(
     ]
     batch = max(batches, default=1)
     batching = node.policy.batching
+    rule = activation_of(node)
     return FlowNode(
         source=node.node.kind is NodeKind.SOURCE,
-        any=_activation(node) is Activation.ANY,
-        optional=frozenset(e for e, port in fed if inputs[port].optional),
+        any=rule is Activation.ANY,
+        optional=frozenset(
+            e for e, port in fed if _is_extra(rule, inputs[port], spec.edges[e].policy.is_latch)
+        ),
         batch=batch,
         stride=batch if batching.stride is None else min(batching.stride, batch),
         window=node.node.takes_windows,
         closes=batching.delta_t_ns is not None,
         first=node.node.first_needs,
         each=node.node.then_needs,
+        timed=isinstance(rule, Periodic),
     )
 
 
@@ -107,5 +141,12 @@ def _held(
     return _capacity(spec.edges[number], ports[producer.node].outputs[producer.port].spec)
 
 
-def _activation(node: NodeSpec) -> Activation:
-    return node.node.activation if node.policy.activation is None else node.policy.activation
+def _is_extra(rule: ActivationRule, port: Port, latch: bool) -> bool:
+    """Say whether a step never waits for an input."""
+    match rule:
+        case Trigger(port=trigger):
+            return port.name != trigger
+        case Periodic():
+            return port.optional or not latch
+        case _:
+            return port.optional

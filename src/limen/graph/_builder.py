@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from limen.errors import ConfigurationError
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
 from limen.node import Node, Sink, SinkNode, Source, SourceNode
 from limen.policy import EdgePolicy, NodePolicy
-from limen.types import require_type
+from limen.types import parse_offset_ns, require_type, require_whole
 
 
 class Graph:
@@ -17,19 +18,37 @@ class Graph:
 
     Args:
         name: What reports call it.
-        scheduler: ``"round_robin"``, or ``"edf"`` for earliest deadline first.
+        scheduler: ``"round_robin"``; ``"edf"`` for earliest deadline first, ``"criticality"`` for
+            the most critical first, ``"throughput"`` for whoever has most to do.
+        clock_offsets: By clock domain of a source, what is to be added to its instants to give
+            those of the graph's clock: text with a unit, ``"-3ms"`` as well.
     """
 
-    def __init__(self, name: str, *, scheduler: str = "round_robin") -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        scheduler: str = "round_robin",
+        clock_offsets: Mapping[int, str] | None = None,
+    ) -> None:
         require_type("the graph's name", name, str, "give it as text")
-        require_type("scheduler", scheduler, str, 'write "round_robin" or "edf"')
+        require_type("scheduler", scheduler, str, 'write "round_robin", "edf" or a sibling')
         self.name = name
         self.scheduler = scheduler
+        self._clock_offsets_ns: dict[int, int] = {}
+        require_type("clock_offsets", clock_offsets or {}, Mapping, 'write {1: "5ms"}')
+        for domain, offset in (clock_offsets or {}).items():
+            self.set_clock_offset(domain, offset)
         self._nodes: list[NodeSpec] = []
         self._edges: list[EdgeSpec] = []
 
     def add(
-        self, name: str, component: Node | Source | Sink, policy: NodePolicy | None = None
+        self,
+        name: str,
+        component: Node | Source | Sink,
+        policy: NodePolicy | None = None,
+        *,
+        variant: Node | None = None,
     ) -> Graph:
         """Add a node, a source or a sink under a name.
 
@@ -37,6 +56,7 @@ class Graph:
             name: ``[a-z][a-z0-9_]*``, unique in the graph.
             component: What does the work.
             policy: Batching, deadline and the rest; the default waits for nothing.
+            variant: The cheaper form, with the same ports, that a ``Degrade`` in the policy calls.
 
         Raises:
             ConfigurationError: ``component`` is none of these.
@@ -45,7 +65,24 @@ class Graph:
         node = _as_node(name, component)
         if policy is not None:
             require_type(f"policy of {name!r}", policy, NodePolicy, "give a NodePolicy")
-        self._nodes.append(NodeSpec(name, node, NodePolicy() if policy is None else policy))
+        if variant is not None:
+            require_type(
+                f"variant of {name!r}", variant, Node, "make a function a node with @limen.node"
+            )
+        used = NodePolicy() if policy is None else policy
+        self._nodes.append(NodeSpec(name, node, used, variant))
+        return self
+
+    def set_clock_offset(self, domain: int, offset: str) -> Graph:
+        """Declare what is added to the instants of a clock domain to give the graph's own.
+
+        Args:
+            domain: That a source states.
+            offset: Text with a unit; may be negative.
+        """
+        number = require_whole("a clock domain", domain, 0)
+        what = f"the offset of clock domain {number}"
+        self._clock_offsets_ns[number] = parse_offset_ns(offset, what=what)
         return self
 
     def replace(self, name: str, component: Node | Source | Sink) -> Graph:
@@ -58,7 +95,7 @@ class Graph:
         """
         for index, spec in enumerate(self._nodes):
             if spec.name == name:
-                self._nodes[index] = NodeSpec(name, _as_node(name, component), spec.policy)
+                self._nodes[index] = replace(spec, node=_as_node(name, component))
                 return self
         raise ConfigurationError(f"no node {name!r} in graph {self.name!r}")
 
@@ -124,7 +161,13 @@ class Graph:
 
     def spec(self) -> GraphSpec:
         """Return the graph as a frozen value."""
-        return GraphSpec(self.name, tuple(self._nodes), tuple(self._edges), self.scheduler)
+        return GraphSpec(
+            self.name,
+            tuple(self._nodes),
+            tuple(self._edges),
+            self.scheduler,
+            dict(self._clock_offsets_ns),
+        )
 
 
 def _as_node(name: str, component: Node | Source | Sink) -> Node:

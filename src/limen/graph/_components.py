@@ -20,7 +20,7 @@ if typing.TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
 _GROUP = "limen.components"
-_RESERVED = ("policy", "type")
+_RESERVED = ("policy", "type", "variant")
 
 Component = Node | Source | Sink
 

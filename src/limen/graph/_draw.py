@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
+from limen.graph._constraints import activation_of
 from limen.graph._spec import EdgeSpec, NodeSpec
 from limen.graph._verify import VerifiedGraph
 from limen.node import NodePorts, Port
+from limen.policy import Activation, Periodic, Trigger
 from limen.types import describe_spec, printable
 
 
@@ -98,12 +100,22 @@ def _ranks(count: int, arrows: list[Arrow]) -> list[int]:
 
 def _note(node: NodeSpec, ports: NodePorts) -> str:
     if len(ports.inputs) < 2:
-        return node.node.kind.value
+        own = activation_of(node)
+        kind = node.node.kind.value
+        return kind if isinstance(own, Activation) else f"{kind}, {_activation(node)}"
     return f"{node.node.kind.value}, {_activation(node)} of {len(ports.inputs)} inputs"
 
 
 def _activation(node: NodeSpec) -> str:
-    return (node.policy.activation or node.node.activation).value
+    match activation_of(node):
+        case Activation() as rule:
+            return rule.value
+        case Trigger(port=port):
+            return f"trigger {printable(port)}"
+        case Periodic(period=period):
+            return f"every {printable(period)}"
+        case unreachable:
+            assert_never(unreachable)
 
 
 def _tokens(edge: EdgeSpec) -> int:

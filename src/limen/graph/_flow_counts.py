@@ -52,6 +52,7 @@ class FlowNode:
         closes: Time closes a batch, so it never waits for more.
         first: Messages (batches, if ``window``) absorbed before the first result.
         each: The same for each further result.
+        timed: Time makes it step, whether or not its inputs have something.
     """
 
     source: bool = False
@@ -63,6 +64,7 @@ class FlowNode:
     closes: bool = False
     first: int = 1
     each: int = 1
+    timed: bool = False
 
     @property
     def withholds(self) -> bool:

@@ -45,14 +45,17 @@ class Waits:
         self._items = [Wait(i, False, e.consumer, e.producer) for i, e in enumerate(edges)]
         flow = [[e for e in ins if not edges[e].latch] for ins in self._ins]
         # Without a required input, any of the optional ones makes a node step.
-        self._any = [node.any or node.optional.issuperset(flow[i]) for i, node in enumerate(nodes)]
+        self._any = [
+            node.any or (not node.timed and node.optional.issuperset(flow[i]))
+            for i, node in enumerate(nodes)
+        ]
         self.merges = [self._any[i] and len(flow[i]) > 1 for i in range(len(nodes))]
         self.late = {
             e
             for i, node in enumerate(nodes)
             if not self._any[i]
             for e in node.optional
-            if not self._always_there(e, i)
+            if node.timed or not self._always_there(e, i)
         }
         self.after = self._lasting()
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from limen.errors import Code
+from limen.graph._constraints import activation_of
 from limen.graph._problems import Problem
 from limen.graph._spec import EdgeSpec, NodeSpec
 from limen.node import NodeKind, NodePorts, ProcessNode
-from limen.policy import Activation
+from limen.policy import Activation, ActivationRule, Periodic, Trigger
 from limen.types import PortIndex
 
 _MANY: Final = 1 << 16
@@ -53,16 +54,25 @@ def input_problems(
     names = node.node.input_names
     latches = [names[port] for port, edge in edges.items() if edge.policy.is_latch]
     flows = [port for port, edge in edges.items() if not edge.policy.is_latch]
-    if latches and not flows:
+    activation = activation_of(node)
+    steps_without_flow = isinstance(activation, Periodic) or (
+        isinstance(activation, Trigger) and activation.port in latches
+    )
+    if latches and not flows and not steps_without_flow:
         problems.append(
             Problem(
                 Code.LATCH_ONLY,
                 node.name,
                 f"only latches feed it ({', '.join(latches)}), and none of them makes it step",
-                "give it an input that is no latch",
+                "give it an input that is no latch, a periodic activation, or one as its trigger",
             )
         )
-    if flows and all(edges[port].initial for port in flows):
+    only_loops = flows and all(edges[port].initial for port in flows)
+    if isinstance(activation, Trigger):
+        only_loops = any(
+            edge.initial for port, edge in edges.items() if names[port] == activation.port
+        )
+    if only_loops and not (isinstance(activation, Periodic) and latches):
         problems.append(
             Problem(
                 Code.GRAPH_CYCLIC,
@@ -73,8 +83,7 @@ def input_problems(
         )
     if ports is None:
         return problems
-    given = node.policy.activation
-    activation = node.node.activation if given is None else given
+    problems += _extra_problems(node, ports, activation, latches)
     required = [port.name for port in ports.inputs if not port.optional]
     several = len(names) > 1
     if activation is Activation.ANY and several and required and isinstance(node.node, ProcessNode):
@@ -100,6 +109,28 @@ def input_problems(
     return problems
 
 
+def _extra_problems(
+    node: NodeSpec, ports: NodePorts, activation: ActivationRule, latches: list[str]
+) -> list[Problem]:
+    """Return the inputs that may have nothing to give, and whose node takes no None."""
+    if isinstance(activation, Activation) or len(ports.inputs) < 2:
+        return []
+    trigger = activation.port if isinstance(activation, Trigger) else None
+    return [
+        Problem(
+            Code.INCOMPATIBLE_PORTS,
+            f"{node.name}.{port.name}",
+            f"a step by {'its trigger' if trigger else 'period'} may find nothing here, and the "
+            f"input takes no None",
+            "annotate it X | None",
+        )
+        for port in ports.inputs
+        if not port.optional
+        and port.name != trigger
+        and (port.name not in latches or (trigger and isinstance(node.node, ProcessNode)))
+    ]
+
+
 def _batching_problems(node: NodeSpec) -> list[Problem]:
     batching = node.policy.batching
     if batching.is_none:
@@ -109,10 +140,8 @@ def _batching_problems(node: NodeSpec) -> list[Problem]:
         text = "a source has no input to batch"
         return [Problem(Code.INVALID_VALUE, place, text, "move the batching to the consumer")]
     problems = []
-    given = node.policy.activation
-    activation = node.node.activation if given is None else given
     several = len(node.node.input_names) > 1
-    if several and (activation is Activation.ALL or node.node.takes_windows):
+    if several and (activation_of(node) is not Activation.ANY or node.node.takes_windows):
         problems.append(
             Problem(
                 Code.INVALID_VALUE,

@@ -8,9 +8,11 @@ from pathlib import Path
 from limen.errors import Code, LimenError
 from limen.graph._builder import Graph
 from limen.graph._components import make_component
-from limen.graph._policies import edge_policy, node_policy
+from limen.graph._edge_policies import edge_policy
+from limen.graph._node_policies import node_policy
 from limen.graph._problems import Problem, refuse
 from limen.graph._verify import SCHEDULERS
+from limen.node import Node
 from limen.types import nearest
 
 FORMAT_VERSION = 1
@@ -164,7 +166,8 @@ class _Loader:
 
     def _runtime(self) -> None:
         table = self._table("runtime")
-        self._keys("runtime", table, ("scheduler",))
+        self._keys("runtime", table, ("clock_offsets", "scheduler"))
+        self._clock_offsets(table.get("clock_offsets", {}))
         scheduler = table.get("scheduler", "round_robin")
         if isinstance(scheduler, str) and scheduler in SCHEDULERS:
             self.loaded.graph.scheduler = scheduler
@@ -175,6 +178,17 @@ class _Loader:
                 f"unknown scheduler {scheduler!r}",
                 nearest(str(scheduler), SCHEDULERS),
             )
+
+    def _clock_offsets(self, table: object) -> None:
+        place = "runtime.clock_offsets"
+        if not isinstance(table, dict):
+            self._report(Code.INVALID_VALUE, place, f"is {table!r}", 'write { 1 = "5ms" }')
+            return
+        for key, value in table.items():
+            try:
+                self.loaded.graph.set_clock_offset(int(key) if key.isdecimal() else key, value)
+            except LimenError as error:
+                self.loaded.problems.append(Problem.from_error(f"{place}.{key}", error))
 
     def _node(self, name: str, table: object) -> None:
         place = f"nodes.{name}"
@@ -190,14 +204,31 @@ class _Loader:
         component, problems = make_component(place, table, self.folder, self.allow_import)
         policy, policy_problems = node_policy(f"{place}.policy", table.get("policy", {}))
         self.loaded.problems += problems + policy_problems
-        if component is None:
+        variant = self._variant(f"{place}.variant", table.get("variant"))
+        if component is None or (variant is None and "variant" in table):
             self.loaded.broken.add(name)
             return
         try:
-            self.loaded.graph.add(name, component, policy)
+            self.loaded.graph.add(name, component, policy, variant=variant)
         except LimenError as error:
             self.loaded.problems.append(Problem.from_error(place, error))
             self.loaded.broken.add(name)
+
+    def _variant(self, place: str, table: object) -> Node | None:
+        """Make a node's cheaper form from its table; None where there is none, or none is made."""
+        if table is None:
+            return None
+        if not isinstance(table, dict):
+            text, remedy = f"is {table!r}, no table", f'write [{place}] with type = "…"'
+            self._report(Code.INVALID_VALUE, place, text, remedy)
+            return None
+        made, problems = make_component(place, table, self.folder, self.allow_import)
+        self.loaded.problems += problems
+        if made is None or isinstance(made, Node):
+            return made
+        text = f"is a {type(made).__qualname__}"
+        self._report(Code.BAD_COMPONENT, place, text, "a variant is a node, like what it replaces")
+        return None
 
     def _edges(self) -> None:
         edges = self.document.get("edges", [])

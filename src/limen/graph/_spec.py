@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from limen.node import Node
@@ -27,11 +28,19 @@ class Endpoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """A named node with its policy."""
+    """A named node with its policy.
+
+    Attributes:
+        name: Of the node.
+        node: What does the work.
+        policy: What holds for it.
+        variant: What does it more cheaply, where the policy degrades.
+    """
 
     name: str
     node: Node
     policy: NodePolicy
+    variant: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +72,11 @@ class GraphSpec:
         nodes: In the order they were added; their indices.
         edges: In the order they were connected; their indices.
         scheduler: Name of the dequeue policy.
+        clock_offsets_ns: By clock domain, what is added to its instants to give the graph's own.
     """
 
     name: str
     nodes: tuple[NodeSpec, ...]
     edges: tuple[EdgeSpec, ...]
     scheduler: str = "round_robin"
+    clock_offsets_ns: Mapping[int, int] = field(default_factory=dict)

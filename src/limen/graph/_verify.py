@@ -10,16 +10,24 @@ from typing import Final
 from limen.errors import Code, LimenError
 from limen.graph._blocking import blocking_problems
 from limen.graph._capacity import edge_problems, edge_warnings
-from limen.graph._feedback import check_feedback, initial_spec, initial_token
+from limen.graph._constraints import (
+    Fallback,
+    constraint_warnings,
+    flow_problems,
+    node_problems,
+    read_fallbacks,
+)
+from limen.graph._declared import declared_payload
+from limen.graph._feedback import check_feedback, initial_spec
 from limen.graph._inputs import arity_problem, input_problems
 from limen.graph._names import name_problem
 from limen.graph._order import order_nodes
 from limen.graph._problems import Problem, refuse
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
-from limen.node import FunctionNode, NodePorts, SinkNode, SourceNode
+from limen.node import FunctionNode, Node, NodePorts, SinkNode, SourceNode
 from limen.types import NodeIndex, PayloadSpec, PortId, PortIndex, TensorSpec, nearest
 
-SCHEDULERS: Final = ("edf", "round_robin")
+SCHEDULERS: Final = ("criticality", "edf", "round_robin", "throughput")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,8 @@ class VerifiedGraph:
         ports: Typed ports of each node, by node index.
         links: Producer and consumer port of each edge, by edge index.
         initial: Payloads of the initial tokens of each edge, as its output emits them.
+        defaults: What each node emits in place of a result over its budget, by node index.
+        failsafes: What it emits in place of a result that failed.
         warnings: What is legal and probably not meant.
     """
 
@@ -38,6 +48,8 @@ class VerifiedGraph:
     ports: tuple[NodePorts, ...]
     links: tuple[tuple[PortId, PortId], ...]
     initial: tuple[tuple[object, ...], ...]
+    defaults: tuple[Fallback | None, ...]
+    failsafes: tuple[Fallback | None, ...]
     warnings: tuple[str, ...]
 
 
@@ -66,7 +78,15 @@ def verify(
         raise refuse(spec.name, problems)
     links = tuple((a, b) for a, b in check.links if a is not None and b is not None)
     ports = tuple(check.ports[NodeIndex(i)] for i in range(len(spec.nodes)))
-    return VerifiedGraph(spec, ports, links, tuple(check.initial), tuple(check.warnings))
+    return VerifiedGraph(
+        spec=spec,
+        ports=ports,
+        links=links,
+        initial=tuple(check.initial),
+        defaults=tuple(check.defaults),
+        failsafes=tuple(check.failsafes),
+        warnings=tuple(check.warnings),
+    )
 
 
 class _Check:
@@ -82,6 +102,8 @@ class _Check:
         self.links: list[tuple[PortId | None, PortId | None]] = []
         self.ports: dict[NodeIndex, NodePorts] = {}
         self.initial: list[tuple[object, ...]] = []
+        self.defaults: list[Fallback | None] = []
+        self.failsafes: list[Fallback | None] = []
 
     def run(self) -> None:
         self._names()
@@ -93,6 +115,7 @@ class _Check:
         self._inputs()
         self._capacities()
         self._feedback()
+        self._constraints()
         if not self.problems and not self.broken and not self.unread:
             self.problems += blocking_problems(self.spec, self.ports, self._complete_links())
 
@@ -155,9 +178,9 @@ class _Check:
     def _twice(self) -> None:
         """Report components that stand in two places: their state would be shared."""
         places: dict[int, list[str]] = {}
-        for spec in self.spec.nodes:
-            part: object = spec.node
-            match spec.node:
+        for spec, node in self._parts():
+            part: object = node
+            match node:
                 case FunctionNode():
                     continue
                 case SourceNode(source=part) | SinkNode(sink=part):
@@ -171,6 +194,15 @@ class _Check:
                     "one component stands in several places, and would mix their state",
                     "make one for each",
                 )
+
+    def _parts(self) -> list[tuple[NodeSpec, Node]]:
+        """Return all that stands in the graph, variants included."""
+        return [
+            (spec, node)
+            for spec in self.spec.nodes
+            for node in (spec.node, spec.variant)
+            if node is not None
+        ]
 
     def _link(self) -> None:
         for edge in self.spec.edges:
@@ -394,10 +426,23 @@ class _Check:
         tokens: list[object] = []
         for number, value in enumerate(edge.initial):
             try:
-                tokens.append(initial_token(number, value, emitted))
+                tokens.append(declared_payload(f"initial token {number}", value, emitted))
             except LimenError as error:
                 self.problems.append(Problem.from_error(str(edge), error))
         return tokens
+
+    def _constraints(self) -> None:
+        """Check deadlines, budgets, criticality and the rest against nodes and edges."""
+        for i, node in enumerate(self.spec.nodes):
+            ports = self.ports.get(NodeIndex(i))
+            default, failsafe, problems = read_fallbacks(node, ports)
+            self.defaults.append(default)
+            self.failsafes.append(failsafe)
+            self.problems += problems
+            if NodeIndex(i) in self.ready:
+                self.problems += node_problems(node, ports, self.spec.clock_offsets_ns)
+        self.problems += flow_problems(self.spec, self.ports, self.links)
+        self.warnings += constraint_warnings(self.spec)
 
     def _complete_links(self) -> list[tuple[PortId, PortId]]:
         return [(a, b) for a, b in self.links if a is not None and b is not None]

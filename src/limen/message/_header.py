@@ -76,6 +76,12 @@ class MessageHeader(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             return self
         return msgspec.structs.replace(self, payload_size_bytes=payload_size_bytes)
 
+    def with_flags(self, flags: MessageFlags) -> MessageHeader:
+        """Return this header with other marks; itself where they are the same."""
+        if flags == self.flags:
+            return self
+        return msgspec.structs.replace(self, flags=flags)
+
     def with_origin(self, origin_tick: Ticks) -> MessageHeader:
         """Return this header for a payload that older messages went into as well."""
         return msgspec.structs.replace(self, origin_tick=origin_tick)

@@ -72,7 +72,8 @@ class ProcessNode(Node):
         """Take what the policy grants, and process it."""
         if self.takes_windows:
             return ctx.pop_window_and_process("in", self._process_window)
-        if len(self._read().inputs) > 1:
+        inputs = self._read().inputs
+        if len(inputs) > 1 or inputs[0].optional:
             return ctx.pop_joined_and_process(lambda got: self._joined(got, ctx))
         own = type(self).process_message is not ProcessNode.process_message
         if self._read().with_out and not own:

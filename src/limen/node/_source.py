@@ -22,12 +22,16 @@ class Produced(msgspec.Struct, frozen=True):
         creation_tick: When the device made it; the instant after the call if it does not say.
         deadline_ns: Absolute deadline, if the device sets one.
         qos: Its class.
+        max_age_ns: Age past which it is stale, if the device says so.
+        degrade_allowed: Whether a node may handle it in its cheaper form, where that is asked for.
     """
 
     payload: object
     creation_tick: Ticks | None = None
     deadline_ns: int | None = None
     qos: QoSClass = QoSClass.BEST_EFFORT
+    max_age_ns: int | None = None
+    degrade_allowed: bool = False
 
 
 class SourceSignal(enum.Enum):
@@ -49,9 +53,12 @@ class Source(abc.ABC):
 
     Attributes:
         pausable: Whether it can wait for room without losing anything. A live source cannot.
+        clock_domain: Whose clock states its instants (``creation_tick``, ``deadline_ns``); None
+            for the graph's own. The graph must declare the offset of any other.
     """
 
     pausable: bool = False
+    clock_domain: int | None = None
 
     def prepare(self) -> None:  # noqa: B027 - generators need nothing from outside
         """Check what the source needs from outside; idempotent.
@@ -119,6 +126,7 @@ class SourceNode(Node):
     def prepare(self) -> None:
         """Let the source check itself."""
         self.source.prepare()
+        self.clock_domain = self.source.clock_domain
 
     def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
         """Return the source's own spec."""

@@ -182,6 +182,7 @@ class Node(abc.ABC):
         activation: Which of several inputs a step needs, unless the policy says.
         first_needs: Messages it takes before its first result.
         then_needs: Messages it takes for each further result.
+        clock_domain: Of a source, whose clock states its instants; None for the graph's own.
     """
 
     kind: NodeKind = NodeKind.PROCESS
@@ -192,6 +193,7 @@ class Node(abc.ABC):
     activation: Activation = Activation.ALL
     first_needs: int = 1
     then_needs: int = 1
+    clock_domain: int | None = None
 
     def prepare(self) -> None:  # noqa: B027 - most nodes need nothing from outside
         """Read what the node needs from outside, to fail before the graph starts; idempotent.
@@ -237,6 +239,9 @@ class Node(abc.ABC):
     @abc.abstractmethod
     def step(self, ctx: StepContext) -> StepResult | YieldUntil:
         """Do one unit of work."""
+
+    def on_watchdog_timeout(self) -> None:  # noqa: B027 - most have nothing to give up
+        """Told, after a call that exceeded its watchdog, once for each such call."""
 
     def stop(self) -> None:  # noqa: B027 - nothing to release for most
         """Release what ``initialize`` and ``start`` took; called once, also after a failure."""

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from limen.edge import EdgeOccupancy
 from limen.errors import LimenError, NodeError, SensorError
-from limen.message import BatchView, Message, MessageHeader, joined_header, window_header
+from limen.message import (
+    BatchView,
+    Message,
+    MessageFlags,
+    MessageHeader,
+    joined_header,
+    window_header,
+)
 from limen.node import Produced, PushOutcome, SourceSignal, StepResult
-from limen.platform import PlatformClock
 from limen.policy import Activation
-from limen.runtime._link import Link
+from limen.runtime._budget import Form
+from limen.runtime._link import Held, Link
 from limen.runtime._state import FailedCallError, NodeState
+from limen.runtime._variant import call_variant
+from limen.scheduling import DegradePlan, MessagePlan
 from limen.types import (
     DeadlineNs,
-    NodeIndex,
     PortIndex,
     QoSClass,
     SequenceNumber,
@@ -28,14 +35,14 @@ from limen.types import (
     require_whole,
 )
 
-_T = TypeVar("_T")
-
 
 class NodeContext(NodeState):
     """Implements ``StepContext`` for one node."""
 
     def begin_step(self) -> None:
-        """Open a step: latches move what is newer into their registers."""
+        """Open a step: a period is used, latches move what is newer into their registers."""
+        self.last_step = self._journal.tick
+        self.use_period()
         for port in self.outputs:
             port.begin_step()
         for link in self.links:
@@ -77,30 +84,28 @@ class NodeContext(NodeState):
         link = self._flow(port)
         latches = self._latch_headers()
 
-        def call(message: Message) -> tuple[object, MessageHeader]:
-            header = message.header
-            return process(message), joined_header((header,), latches) if latches else header
+        def given(message: Message) -> tuple[object, ...]:
+            return (message,)
 
-        return self._one_by_one(link, call)
+        return self._one_by_one(link, process, given, latches)
 
     def pop_joined_and_process(
         self, process: Callable[[tuple[Message | None, ...]], object]
     ) -> StepResult:
         """Take from several inputs and hand the messages over together."""
-        if self.plan.activation is Activation.ALL:
+        if self.plan.activation is not Activation.ANY:
             return self._join(process)
         link = self._selected()
         if link is None:
             return StepResult.NO_INPUT
         place = link.plan.consumer.port
-        latches = self._latch_headers()
 
-        def call(message: Message) -> tuple[object, MessageHeader]:
+        def given(message: Message) -> tuple[object, ...]:
             values = self._latched()
             values[place] = message
-            return process(tuple(values)), joined_header((message.header,), latches)
+            return (tuple(values),)
 
-        return self._one_by_one(link, call)
+        return self._one_by_one(link, process, given, self._latch_headers())
 
     def pop_window_and_process(
         self, port: str, process: Callable[[BatchView], object]
@@ -117,23 +122,20 @@ class NodeContext(NodeState):
             tuple(held.header for held in link.hold), self._batch_payloads(link, link.hold)
         )
         header = window_header(batch.headers)
-        begun = self._journal.tick
+        presented = [(link, held) for held in fresh]
         try:
-            dropped = self._finish_call(process, batch, header, begun)
+            dropped = self._perform(process, (batch,), header, presented)
         except FailedCallError:
             while link.hold:
                 link.drop("error")
+            self._recover(header)
             return StepResult.MADE_PROGRESS
-        if dropped is None:
-            for held in fresh:
-                self._note_miss(held.header.sequence, [(link, held)])
         link.presented = len(link.hold)
         for _ in range(min(link.into.batching.stride, len(link.hold))):
             if dropped is None:
                 link.consume()
             else:
                 link.drop(dropped)
-        self._note_age(header)
         return StepResult.MADE_PROGRESS
 
     def pop_batch_and_process(
@@ -147,6 +149,28 @@ class NodeContext(NodeState):
             return StepResult.NO_INPUT
         for held in taken:
             self._note_wait(held)
+        presented = [(link, held) for held in taken]
+        newest = taken[-1].header
+        form = self._choose_form(newest.sequence, presented)
+        if form in (Form.FULL, Form.VARIANT):
+            self._infer(link, taken, process, form)
+            return StepResult.MADE_PROGRESS
+        for held in taken:
+            self._emit_instead(form, link, held, held.header)
+            if form is Form.DISCARD:
+                link.drop("infeasible")
+            else:
+                link.consume()
+        return StepResult.MADE_PROGRESS
+
+    def _infer(
+        self,
+        link: Link,
+        taken: tuple[Held, ...],
+        process: Callable[[BatchView, NDArray[np.generic]], None],
+        form: Form,
+    ) -> None:
+        """Call a node that gives a result an item, and emit the results, or what replaces them."""
         count = len(taken)
         size = self.plan.node.fixed_batch or count
         payloads = self._batch_payloads(link, taken)
@@ -155,36 +179,37 @@ class NodeContext(NodeState):
         batch = BatchView(tuple(held.header for held in taken), payloads)
         slots = self.outputs[0].reserve(count) if size == count else None
         out = self._scatter[:size] if slots is None else slots
-        begun = self._journal.tick
         try:
-            process(batch, out)
-        except Exception as error:
-            self._after_call(begun)
-            self._fail(error, taken[-1].header)
+            _, instead = self._call(process, (batch, out), window_header(batch.headers), form)
+        except FailedCallError:
             while link.hold:
                 link.drop("error")
-            return StepResult.MADE_PROGRESS
-        self._after_call(begun)
+            self._recover(window_header(batch.headers))
+            return
         self.counters.padded += size - count
         for index, held in enumerate(taken):
-            # Claimed in order and offered after: a refused result must not shift its neighbours.
-            payload: object = out[index, ...]
-            self.outputs[0].emit(held.header, payload, in_place=slots is not None)
-            self._note_miss(held.header.sequence, [(link, held)])
-            self._note_age(held.header)
+            header = self._degraded(held.header, form)
+            if instead is None:
+                # Claimed in order, offered after: what is refused must not shift its neighbours.
+                payload: object = out[index, ...]
+                self.outputs[0].emit(header, payload, in_place=slots is not None)
+            else:
+                self._emit_instead(instead, link, held, header)
+            self._note_result(held.header, [(link, held)])
             link.consume()
-        return StepResult.MADE_PROGRESS
 
     def produce(self, port: str, try_produce: Callable[[Ticks], object]) -> StepResult:
         """Call a source once and push what it made."""
         begun = self._journal.tick
         index = self._output(port)
+        number = self.made_by_port[index]
         due = self.plan.node.next_due()
         try:
             made = try_produce(begun)
         except Exception as error:
-            self._after_call(begun)
+            self._source_called(number, begun, succeeded=False)
             self._fail(error, None)
+            self._recover(None)
             if isinstance(error, StopIteration):
                 return StepResult.TERMINAL
             # A source that fails without having moved on must not spin.
@@ -192,7 +217,7 @@ class NodeContext(NodeState):
             self.failed_last = True
             self.produced_nothing = stays or not isinstance(error, SensorError)
             return StepResult.MADE_PROGRESS
-        self._after_call(begun)
+        self._source_called(number, begun, succeeded=True)
         self.failed_last = False
         if made is SourceSignal.END_OF_STREAM:
             self.ended_stream = True
@@ -209,16 +234,23 @@ class NodeContext(NodeState):
                 ),
                 None,
             )
+            self._recover(None)
             return StepResult.TERMINAL
         try:
             header = self._source_header(index, made)
             self.outputs[index].emit(header, made.payload)
         except LimenError as error:
             self._fail(error, None)
+            self._recover(None)
             return StepResult.MADE_PROGRESS
         self.made_by_port[index] += 1
         self._note_age(header)
         return StepResult.MADE_PROGRESS
+
+    def _source_called(self, number: int, begun: Ticks, *, succeeded: bool) -> None:
+        self._after_call(begun, self.plan.sim_cost_ticks)
+        elapsed = self._journal.tick - begun
+        self.budget.after_call(self.plan.node, Form.FULL, number, elapsed, succeeded=succeeded)
 
     def step_failed(self, error: Exception, taken_before: int) -> None:
         """Account for a step that raised outside the functions it handed over."""
@@ -231,6 +263,7 @@ class NodeContext(NodeState):
         for link in self.flows:
             while link.hold:
                 link.drop("error")
+        self._recover(None)
         # A source that raises must not spin; the others have lost what they raised on.
         self.produced_nothing = not self.links
 
@@ -247,105 +280,198 @@ class NodeContext(NodeState):
     # Taking and calling.
 
     def _one_by_one(
-        self, link: Link, call: Callable[[Message], tuple[object, MessageHeader]]
+        self,
+        link: Link,
+        process: Callable[..., object],
+        given: Callable[[Message], tuple[object, ...]],
+        latches: list[MessageHeader],
     ) -> StepResult:
         link.take_prefix()
         if not link.hold:
             return StepResult.NO_INPUT
         for held in link.hold:
             self._note_wait(held)
-        while link.hold and not self.halted:
+        while link.hold and not self.failures.breaks_off:
             held = link.hold[0]
-            begun = self._journal.tick
-            manager = link.manager
+            header = joined_header((held.header,), latches) if latches else held.header
+            message = self._own(link.message(held))
             try:
-                with manager.read(held.token) as message:
-                    dropped, header = self._call_one(call, self._own(message), begun)
+                dropped = self._perform(process, given(message), header, [(link, held)])
             except FailedCallError:
-                link.drop("error")
-                continue
+                dropped = "error"
+            finally:
+                link.manager.end_read(held.token)
             if dropped is None:
-                self._note_miss(held.header.sequence, [(link, held)])
-                self._note_age(header)
                 link.consume()
             else:
                 link.drop(dropped)
+            if dropped == "error":
+                self._recover(header)
         while link.hold:
-            link.drop("consumer_ended")
+            link.drop(self.failures.rest_reason)
         return StepResult.MADE_PROGRESS
-
-    def _call_one(
-        self,
-        call: Callable[[Message], tuple[object, MessageHeader]],
-        message: Message,
-        begun: Ticks,
-    ) -> tuple[str | None, MessageHeader]:
-        try:
-            result, header = call(message)
-        except Exception as error:
-            self._after_call(begun)
-            self._fail(error, message.header)
-            raise FailedCallError from error
-        self._after_call(begun)
-        return self._settle_or_fail(result, header, message.header), header
 
     def _join(self, process: Callable[[tuple[Message | None, ...]], object]) -> StepResult:
         flows = self.flows
-        if any(link.into.required and not link.waiting for link in flows):
+        joins = self.plan.activation is Activation.ALL
+        if joins and any(link.into.required and not link.waiting for link in flows):
             return StepResult.NO_INPUT
-        latches = self._latch_headers()
-        taken = [(link, link.take()) for link in flows if link.waiting]
+        taken = [(link, link.take_marked()) for link in flows if link.waiting]
         for _, held in taken:
             self._note_wait(held)
         # What a loop brings back is state: its creation and deadline would else never move on.
         forward = [(link, held) for link, held in taken if not link.plan.is_feedback]
-        state = [held.header for link, held in taken if link.plan.is_feedback]
-        header = joined_header([held.header for _, held in forward], [*latches, *state])
-        begun = self._journal.tick
+        header = self._joined(taken, forward)
         values = self._latched()
         for link, held in taken:
-            message = link.manager.begin_read(held.token)
-            values[link.plan.consumer.port] = self._own(message)
+            values[link.plan.consumer.port] = self._own(link.message(held))
         dropped: str | None = "error"
         try:
-            dropped = self._finish_call(process, tuple(values), header, begun)
+            dropped = self._perform(process, (tuple(values),), header, forward)
         except FailedCallError:
             pass
         finally:
             for link, held in taken:
                 link.manager.end_read(held.token)
-        if dropped is None:
-            self._note_miss(header.sequence, forward)
-            self._note_age(header)
         for link, _ in taken:
             if dropped is None:
                 link.consume()
             else:
                 link.drop(dropped)
+        if dropped == "error":
+            self._recover(header)
         return StepResult.MADE_PROGRESS
 
-    def _finish_call(
-        self, process: Callable[[_T], object], given: _T, header: MessageHeader, begun: Ticks
+    def _joined(
+        self, taken: Sequence[tuple[Link, Held]], forward: Sequence[tuple[Link, Held]]
+    ) -> MessageHeader:
+        """Return the header of what is made of messages taken together, the trigger's first."""
+        first = [held.header for link, held in forward if link.into.is_trigger]
+        first += self._latch_headers(triggers=True)
+        flows = first + [held.header for link, held in forward if not link.into.is_trigger]
+        state = self._latch_headers(triggers=False)
+        state += [held.header for link, held in taken if link.plan.is_feedback]
+        return joined_header(flows, state) if flows or state else self._own_header()
+
+    # One call, or what takes its place.
+
+    def _perform(
+        self,
+        process: Callable[..., object],
+        given: tuple[object, ...],
+        header: MessageHeader,
+        presented: Sequence[tuple[Link, Held]],
     ) -> str | None:
-        """Call, sample, push; the reason if the input counts as dropped."""
+        """Call, sample, push; or do what takes the place of that.
+
+        Args:
+            process: What the node handed over.
+            given: Its arguments.
+            header: Of the result.
+            presented: What it is given that was never presented before.
+
+        Returns:
+            The reason if the input counts as dropped.
+
+        Raises:
+            FailedCallError: The call failed, and has been accounted for.
+        """
+        form = self._choose_form(header.sequence, presented)
+        if form not in (Form.FULL, Form.VARIANT):
+            if form is Form.DISCARD:
+                return "infeasible"
+            self._replace(form, header, presented)
+            return None
+        result, instead = self._call(process, given, header, form)
+        if instead is None:
+            dropped = self._settle_or_fail(result, self._degraded(header, form), header)
+        else:
+            dropped = None
+            self._replace(instead, header, presented)
+        if dropped is None:
+            self._note_result(header, presented)
+        return dropped
+
+    def _choose_form(self, sequence: int, presented: Sequence[tuple[Link, Held]]) -> Form:
+        """Say whether to call, and what; most nodes are called whatever comes."""
+        if not self.budget.acts:
+            return Form.FULL
+        late = [held for link, held in presented if link.is_infeasible(held)]
+        allowed = all(
+            not link.into.needs_degrade_allowed
+            or held.header.flags.contains(MessageFlags.DEGRADE_ALLOWED)
+            for link, held in presented
+        )
+        number = late[0].header.sequence if late else sequence
+        return self.budget.choose(number, infeasible=bool(late), allowed=allowed)
+
+    def _call(
+        self,
+        process: Callable[..., object],
+        given: tuple[object, ...],
+        header: MessageHeader,
+        form: Form,
+    ) -> tuple[object, Form | None]:
+        """Call the node or its variant and sample; its result, and what takes its place."""
+        begun, sequence = self._journal.tick, header.sequence
+        node, cost = self.plan.node, self.plan.sim_cost_ticks
+        action = self.plan.budget.action
         try:
-            result = process(given)
+            if form is Form.VARIANT and isinstance(action, DegradePlan):
+                node, cost = action.variant, action.sim_cost_ticks
+                result = call_variant(node, self, given)
+            else:
+                result = process(*given)
         except Exception as error:
-            self._after_call(begun)
+            self._after_call(begun, cost)
+            elapsed = self._journal.tick - begun
+            self.budget.after_call(node, form, sequence, elapsed, succeeded=False)
             self._fail(error, header)
             raise FailedCallError from error
-        self._after_call(begun)
-        return self._settle_or_fail(result, header, header)
+        self._after_call(begun, cost)
+        elapsed = self._journal.tick - begun
+        return result, self.budget.after_call(node, form, sequence, elapsed, succeeded=True)
+
+    def _replace(
+        self, form: Form, header: MessageHeader, presented: Sequence[tuple[Link, Held]]
+    ) -> None:
+        """Emit what takes the place of one result; a discarded one leaves nothing."""
+        if presented:
+            self._emit_instead(form, *presented[0], header)
+        elif form is Form.DEFAULT:
+            self._emit_default(header)
+
+    def _emit_instead(self, form: Form, link: Link, held: Held, header: MessageHeader) -> None:
+        if form is Form.DEFAULT:
+            self._emit_default(header)
+        elif form is Form.FORWARD:
+            with link.manager.read(held.token) as message:
+                self.outputs[0].emit(header, message.payload)
+
+    def _emit_default(self, header: MessageHeader) -> None:
+        action = self.plan.budget.action
+        if isinstance(action, MessagePlan):
+            self._journal.note(self.plan.name, "default", header.sequence)
+            self._emit_declared(action, header)
+
+    def _degraded(self, header: MessageHeader, form: Form) -> MessageHeader:
+        if form is Form.FULL:
+            return header
+        return header.with_flags(header.flags | MessageFlags.DEGRADED)
 
     def _source_header(self, index: int, made: Produced) -> MessageHeader:
         """Make the header of a source's message; what the source states is checked first."""
         sequence = SequenceNumber(self.made_by_port[index])
         tick = self._journal.tick
         if made.creation_tick is not None:
-            tick = Ticks(require_whole("creation_tick", made.creation_tick, 0))
+            stated = require_whole("creation_tick", made.creation_tick, 0)
+            tick = Ticks(stated + self.plan.clock_offset_ticks)
         deadline_ns: DeadlineNs | None = None
         if made.deadline_ns is not None:
-            deadline_ns = DeadlineNs(require_whole("deadline_ns", made.deadline_ns, 0))
+            stated = require_whole("deadline_ns", made.deadline_ns, 0)
+            deadline_ns = DeadlineNs(stated + self.plan.clock_offset_ns)
+        if made.max_age_ns is not None:
+            require_whole("max_age_ns", made.max_age_ns, 0)
         require_type("qos", made.qos, QoSClass, "give a QoSClass")
         return MessageHeader(
             trace_id=make_trace_id(self.plan.index, PortIndex(index), sequence),
@@ -355,20 +481,7 @@ class NodeContext(NodeState):
             payload_size_bytes=0,
             deadline_ns=deadline_ns,
             qos=made.qos,
+            flags=MessageFlags.DEGRADE_ALLOWED if made.degrade_allowed else MessageFlags.NONE,
+            max_age_ns=made.max_age_ns,
             clock_domain=self.clock.domain,
         )
-
-
-def initial_header(
-    node: NodeIndex, port: PortIndex, sequence: int, tick: Ticks, clock: PlatformClock
-) -> MessageHeader:
-    """Return the header of an initial token of a feedback edge."""
-    number = SequenceNumber(sequence)
-    return MessageHeader(
-        trace_id=make_trace_id(node, port, number),
-        sequence=number,
-        creation_tick=tick,
-        origin_tick=tick,
-        payload_size_bytes=0,
-        clock_domain=clock.domain,
-    )

@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 import sysconfig
 import traceback
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from limen.errors import LimenError
+from limen.message import MessageHeader
+from limen.platform import PlatformClock
 from limen.scheduling import NodePlan
-from limen.telemetry import Histogram, NodeStatistics
+from limen.telemetry import Histogram, NodeStatistics, PathStatistics
+from limen.types import NodeIndex, split_trace_id
 
 _log = logging.getLogger("limen")
 _KEPT_MESSAGES: Final = 8
@@ -20,6 +25,16 @@ _LIBRARIES: Final = (
     str(Path(__file__).resolve().parents[1]),
     *(sysconfig.get_path(key) for key in ("stdlib", "purelib", "platlib")),
 )
+
+
+class PathCounters:
+    """Counts and times of what one source sent to one sink."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.misses = 0
+        self.age = Histogram()
+        self.lateness = Histogram()
 
 
 class NodeCounters:
@@ -35,12 +50,20 @@ class NodeCounters:
         self.calls = 0
         self.errors = 0
         self.misses = 0
+        self.overruns = 0
+        self.watchdogs = 0
+        self.replaced: Counter[str] = Counter()
+        self.degraded = 0
+        self.missed_periods = 0
+        self.restarts = 0
         self.gathers = 0
         self.padded = 0
         self.input_copies = 0
         self.latency = Histogram()
         self.wait = Histogram()
         self.age = Histogram()
+        self.lateness = Histogram()
+        self.paths: dict[NodeIndex, PathCounters] = {}
         self._messages: list[str] = []
 
     def fail(self, error: Exception, where: str) -> None:
@@ -50,6 +73,42 @@ class NodeCounters:
             text = describe_error(error) + (f" ({where})" if where else "")
             self._messages.append(text)
             _log.warning("node %s: %s", self._plan.name, text)
+
+    def note_path(
+        self,
+        header: MessageHeader,
+        now_ns: int,
+        clock: PlatformClock,
+        lateness_ns: int | None,
+        *,
+        missed: bool,
+    ) -> None:
+        """Count a result of a node without outputs for the source that it stems from."""
+        source = split_trace_id(header.trace_id)[0]
+        path = self.paths.setdefault(source, PathCounters())
+        path.count += 1
+        path.misses += missed
+        path.age.record(now_ns - clock.ticks_to_nanos(header.creation_tick))
+        if lateness_ns is not None:
+            path.lateness.record(lateness_ns)
+
+    def path_statistics(self, names: Sequence[str]) -> tuple[PathStatistics, ...]:
+        """Return the counts by source.
+
+        Args:
+            names: Of all nodes, by index.
+        """
+        return tuple(
+            PathStatistics(
+                names[source],
+                self._plan.name,
+                path.count,
+                path.misses,
+                path.age.summary(),
+                path.lateness.summary(),
+            )
+            for source, path in sorted(self.paths.items())
+        )
 
     def statistics(self, processed: int) -> NodeStatistics:
         """Return the counts so far."""
@@ -63,12 +122,19 @@ class NodeCounters:
             errors=self.errors,
             messages=tuple(self._messages),
             deadline_misses=self.misses,
+            overruns=self.overruns,
+            watchdogs=self.watchdogs,
+            replaced=dict(sorted(self.replaced.items())),
+            degraded=self.degraded,
+            missed_periods=self.missed_periods,
+            restarts=self.restarts,
             gathers=self.gathers,
             padded=self.padded,
             input_copies=self.input_copies,
             latency=self.latency.summary(),
             wait=self.wait.summary(),
             age=self.age.summary(),
+            lateness=self.lateness.summary(),
             sha256=plan.node.artifact_sha256,
             memory_bytes=plan.memory_bytes,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from limen.policy import Activation
+from limen.policy import Activation, Trigger
 from limen.runtime._context import NodeContext
 from limen.runtime._link import Link
 from limen.telemetry import Waiting
@@ -79,9 +79,12 @@ def _can_move(context: NodeContext, moves: Sequence[bool]) -> bool:
 
 def _missing(context: NodeContext) -> list[Link]:
     """Return the inputs that a node would need and does not have."""
-    if context.plan.activation is Activation.ANY:
+    rule = context.plan.activation
+    if rule is Activation.ANY:
         open_ones = [link for link in context.flows if not link.consumer.closed]
         return [] if context.ready_inputs() else open_ones
+    if isinstance(rule, Trigger):
+        return [link for link in context.links if link.into.is_trigger and not link.state.ready]
     return [
         link
         for link in context.links

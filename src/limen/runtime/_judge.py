@@ -10,6 +10,7 @@ from limen.runtime._context import NodeContext
 from limen.runtime._journal import Journal
 from limen.runtime._link import Link
 from limen.scheduling import NodeSummary, Readiness
+from limen.types import Ticks
 
 
 class Judge:
@@ -53,12 +54,14 @@ class Judge:
         if any(link.staged for link in links):
             self._hold_back(context, timed=timed)
             return changed, Readiness.NOT_READY
+        for link in context.links:
+            changed = link.purge() or changed
         states = [link.state for link in context.links]
         if inputs_ended(context.plan.activation, states):
             self.end(context, "end_of_stream")
             return True, Readiness.NOT_READY
         if not self._inputs_ready(context, states, timed=timed):
-            return changed, Readiness.NOT_READY
+            return self._miss_period(context, states) or changed, Readiness.NOT_READY
         if not all(link.has_room for link in links):
             self._hold_back(context, timed=timed)
             return changed, Readiness.NOT_READY
@@ -66,20 +69,34 @@ class Judge:
             return changed, Readiness.READY_UNDER_PRESSURE
         return changed, Readiness.READY
 
-    def summarise(self, context: NodeContext, readiness: Readiness) -> NodeSummary:
-        """Say what a scheduler may look at of a node that can be stepped."""
+    def summarise(
+        self, context: NodeContext, readiness: Readiness, due: Ticks | None = None
+    ) -> NodeSummary:
+        """Say what a scheduler may look at of a node that can be stepped.
+
+        Args:
+            context: The node.
+            readiness: As judged.
+            due: Its instant, if it is a timed source whose instant has come.
+        """
         fronts = [link for link in context.flows if link.waiting]
         if context.plan.activation is Activation.ANY:
             fronts = context.ready_inputs()[:1]
         deadlines = [
             deadline for link in fronts if (deadline := link.front_deadline_ns()) is not None
         ]
+        if context.plan.period_ticks is not None:
+            end_of_next = context.period_due + context.plan.period_ticks
+            deadlines.append(context.clock.ticks_to_nanos(end_of_next))
+        joined = len(context.inputs) > 1 and context.plan.activation is not Activation.ANY
         return NodeSummary(
             index=context.plan.index,
             earliest_deadline_ns=min(deadlines, default=None),
             readiness=readiness,
             criticality=context.plan.criticality,
             sequence=fronts[0].consumer.header_at(0).sequence if fronts else context.made,
+            items=len(fronts) if joined else sum(link.prefix for link in fronts) or 1,
+            due_tick=due,
         )
 
     def end(self, context: NodeContext, reason: str) -> None:
@@ -110,7 +127,19 @@ class Judge:
             return False
         if context.plan.kind is NodeKind.SOURCE:
             return timed or context.plan.node.next_due() is None
+        if context.plan.period_ticks is not None and not context.period_has_come:
+            return False
         return inputs_ready(context.plan.activation, states)
+
+    def _miss_period(self, context: NodeContext, states: Sequence[InputState]) -> bool:
+        """Count a period that has come and lacks the value of a latch; whether one has."""
+        resting = context.produced_nothing or context.asleep_until > self._journal.tick
+        if resting or not context.period_has_come:
+            return False
+        if inputs_ready(context.plan.activation, states):
+            return False
+        context.use_period(missed=True)
+        return True
 
     def _hold_back(self, context: NodeContext, *, timed: bool) -> None:
         """Remember a source that would step if there were room: its schedule may have to move."""

@@ -1,58 +1,48 @@
-"""An edge in a run: ring, hold, staging and counters, between an output port and an input."""
+"""An edge in a run, as its consumer sees it: what waits, what is held, what may be presented."""
 
 from __future__ import annotations
 
-import logging
-from collections import Counter, deque
-from typing import NamedTuple, assert_never
+from collections import Counter
+from typing import NamedTuple
 
-from limen.edge import HeapRing, Priority2, Ring, StaticRing
 from limen.memory import ReturnRing, SharedSlots
-from limen.message import MessageHeader
-from limen.node import PushOutcome
+from limen.message import Message, MessageFlags, MessageHeader
 from limen.policy import (
-    AdmissionPolicy,
-    AdmissionVerdict,
     InputState,
-    Item,
     Refusal,
+    Unfit,
     Watermark,
     batch_ready,
     closing_tick,
-    decide,
+    is_stale,
     measure,
+    why_unfit,
 )
 from limen.runtime._journal import Journal
+from limen.runtime._producer import ProducerSide, by_name
 from limen.scheduling import EdgePlan, InputPlan
-from limen.telemetry import EdgeStatistics, InputStatistics
+from limen.telemetry import EdgeStatistics, InputStatistics, ViolationKind
 from limen.types import MessageToken, Ticks
-
-_log = logging.getLogger("limen")
-_RINGS: dict[str, type[Ring]] = {
-    "static": StaticRing,
-    "heap": HeapRing,
-    "priority2": Priority2,
-}
 
 
 class Held(NamedTuple):
-    """A token in its consumer's hold."""
+    """A token in its consumer's hold; the header is the consumer's view, with its marks."""
 
     token: MessageToken
     header: MessageHeader
     pushed: Ticks
 
 
-class Link:
+class Link(ProducerSide):
     """One edge's state; the producer's context offers, the consumer's context takes.
 
-    The producer's side (``offer``, ``flush``, ``give_up_staged``) writes the producer's counters
-    and gives shares of slots up directly; the consumer's side (``take`` and all that removes from
-    the hold) writes the consumer's, and hands tokens back on the return ring.
+    The consumer's side (``take`` and all that removes from the hold) writes the consumer's
+    counters, and hands tokens back on the return ring.
 
     Args:
         plan: The edge.
         into: The input it ends at.
+        name: Of the input: ``node.port``.
         slots: Those of the output it begins at.
         back: The way back for tokens.
         journal: The run's.
@@ -62,38 +52,24 @@ class Link:
         self,
         plan: EdgePlan,
         into: InputPlan,
+        name: str,
         slots: SharedSlots,
         back: ReturnRing,
         journal: Journal,
     ) -> None:
-        ring = _RINGS[plan.ring](plan.policy.caps, journal.clock)
-        self.plan = plan
+        super().__init__(plan, slots, journal)
         self.into = into
-        self.slots = slots
-        self.manager = slots.manager
-        self.ring = ring
-        self.producer = ring.producer()
-        self.consumer = ring.consumer()
-        self.blocks = plan.policy.admission is AdmissionPolicy.BLOCK
-        self.is_latch = plan.policy.is_latch
-        self.staged: deque[MessageToken] = deque()
+        self.name = name
+        self.consumer = self.ring.consumer()
         self.hold: list[Held] = []
         # Of the hold, how many from the front on an earlier step presented.
         self.presented = 0
-        self.producer_ended = False
-        self.consumer_ended = False
-        # Since the last take something found no room: a batch that waits for more waits in vain.
-        self.pressed = False
-        self.offered = 0
-        self.pushed = 0
         self.taken = 0
-        self.peak = 0
-        self.refused: Counter[str] = Counter()
-        self.evicted: Counter[str] = Counter()
         self.consumed = 0
         self.dropped: Counter[str] = Counter()
+        self.stale = 0
         self._back = back
-        self._journal = journal
+        self._judges_deadlines = into.requires_deadline or into.drops_late
 
     # What readiness and batching see.
 
@@ -101,11 +77,6 @@ class Link:
     def held(self) -> int:
         """Messages that the next window shares with an earlier one."""
         return self.presented
-
-    @property
-    def waiting(self) -> int:
-        """Messages in the ring."""
-        return len(self.ring)
 
     def creation_tick(self, index: int) -> Ticks:
         """Return when a message was made; held ones first."""
@@ -118,18 +89,6 @@ class Link:
         if index < self.presented:
             return self.hold[index].pushed
         return self.consumer.push_tick_at(index - self.presented)
-
-    @property
-    def watermark(self) -> Watermark:
-        """How full the ring is."""
-        return self.ring.occupancy(self.plan.policy).watermark
-
-    @property
-    def has_room(self) -> bool:
-        """Whether a producer may step: a BLOCK edge must be below its hard caps."""
-        if not self.blocks or self.consumer_ended:
-            return True
-        return not self.staged and self.watermark is not Watermark.AT_OR_ABOVE_HARD
 
     @property
     def cannot_grow(self) -> bool:
@@ -155,6 +114,12 @@ class Link:
         )
 
     @property
+    def prefix(self) -> int:
+        """New messages that a step would take now."""
+        released, length = measure(self.into.batching, self)
+        return released + length - self.presented
+
+    @property
     def closing_tick(self) -> Ticks | None:
         """The instant at which time closes the batch that is filling."""
         return closing_tick(self.into.batching, self)
@@ -163,12 +128,13 @@ class Link:
     def state(self) -> InputState:
         """What readiness and ends of the consumer see."""
         return InputState(
-            ready=not self.is_latch and self.is_ready,
+            ready=bool(len(self.ring)) if self.is_latch else self.is_ready,
             closed=self.consumer.closed,
             primed=self.is_latch and self.primed,
             latch=self.is_latch,
             required=self.into.required,
             feedback=self.plan.is_feedback,
+            trigger=self.into.is_trigger,
         )
 
     def front_deadline_ns(self) -> int | None:
@@ -178,113 +144,156 @@ class Link:
         header = self.consumer.header_at(0)
         return self.effective_deadline_ns(header, self.consumer.push_tick_at(0))
 
-    def effective_deadline_ns(self, header: MessageHeader, pushed: Ticks) -> int | None:
-        """Return the deadline that holds at the consumer for a message pushed at an instant."""
-        default_ns = self.plan.default_ns
-        if header.deadline_ns is not None or default_ns is None:
-            return header.deadline_ns
-        return self._journal.clock.ticks_to_nanos(pushed) + default_ns
+    # What may be presented.
 
-    # The producer's side.
+    def purge(self) -> bool:
+        """Drop what stands in front and may not be presented; whether anything did."""
+        if not (self._judges_deadlines or self.limited) and self.into.freshness.is_none:
+            return False
+        purged = False
+        while self.hold and not self.into.freshness.delivers and self._is_stale(self.hold[0]):
+            self.drop(Unfit.STALE)
+            purged = True
+        while len(self.ring):
+            front = Held(
+                self.consumer.try_peek_at(0),
+                self.consumer.header_at(0),
+                self.consumer.push_tick_at(0),
+            )
+            reason = self._why_unfit(front)
+            if reason is None:
+                break
+            self.take()
+            self.drop(reason, len(self.hold) - 1)
+            purged = True
+        return purged
 
-    def begin(self, token: MessageToken) -> None:
-        """Put an initial token into the ring, before the first decision."""
-        self.offered += 1
-        self._push(token, "initial")
+    def is_infeasible(self, held: Held) -> bool:
+        """Whether the node's budget reaches past a message's deadline."""
+        deadline_ns = self.effective_deadline_ns(held.header, held.pushed)
+        if deadline_ns is None:
+            return False
+        return self._journal.now_ns + self.into.budget_ns > deadline_ns + self.plan.slack_ns
 
-    def offer(self, token: MessageToken) -> PushOutcome:
-        """Decide about a stored message and act on the decision."""
-        self.offered += 1
-        if self.consumer_ended:
-            return self._refuse(token, Refusal.CONSUMER_ENDED, PushOutcome.REJECTED)
-        header = self.manager.peek_header(token)
-        now_ns = self._journal.now_ns
-        item = Item(header.payload_size_bytes, header.qos, header.deadline_ns, now_ns)
-        plan = self.plan
-        if self.staged and plan.policy.caps.can_ever_fit(item.size_bytes):
-            # Order: nothing overtakes what is staged. What can never fit is refused below.
-            return self._stage(token)
-        verdict, reason, evict = decide(
-            plan.policy, self.producer, item, now_ns, plan.default_ns, plan.slack_ns
+    def lateness_ns(self, held: Held) -> int | None:
+        """Return how long ago a message's deadline was, negative ahead of it; None without one."""
+        deadline_ns = self.effective_deadline_ns(held.header, held.pushed)
+        return None if deadline_ns is None else self._journal.now_ns - deadline_ns
+
+    def message(self, held: Held) -> Message:
+        """Begin to read a message of the hold; ``manager.end_read`` ends it."""
+        message = self.manager.begin_read(held.token)
+        if held.header is message.header:
+            return message
+        return Message(held.header, message.payload)
+
+    def _is_stale(self, held: Held) -> bool:
+        header, freshness = held.header, self.into.freshness
+        if header.max_age_ns is None and freshness.is_none:
+            return False
+        now, clock = self._journal.tick, self._journal.clock
+        age = now - header.creation_tick
+        span = now - header.origin_tick
+        return is_stale(freshness, age, span, clock.ticks_to_nanos(age), header.max_age_ns)
+
+    def _why_unfit(self, held: Held) -> Unfit | None:
+        """Return why a message that was never presented may not be."""
+        stale = not self.into.freshness.delivers and self._is_stale(held)
+        if self.is_latch or not self._judges_deadlines:
+            return Unfit.STALE if stale else None
+        return why_unfit(
+            stale=stale,
+            deadline_ns=self.effective_deadline_ns(held.header, held.pushed),
+            now_ns=self._journal.now_ns,
+            slack_ns=self.plan.slack_ns,
+            require=self.into.requires_deadline,
+            drops_late=self.into.drops_late,
+            budget_ns=self.into.budget_ns,
         )
-        match verdict:
-            case AdmissionVerdict.BLOCK:
-                return self._stage(token)
-            case AdmissionVerdict.DROP_NEWEST:
-                return self._refuse(token, reason, PushOutcome.DROPPED_NEWEST)
-            case AdmissionVerdict.REJECT:
-                return self._refuse(token, reason, PushOutcome.REJECTED)
-            case AdmissionVerdict.ADMIT | AdmissionVerdict.EVICT:
-                for why in evict:
-                    self._evict(why)
-                self._push(token)
-                return PushOutcome.ENQUEUED
-            case unreachable:
-                assert_never(unreachable)
 
-    def flush(self) -> bool:
-        """Move staged messages into the ring, in order, as many as fit; whether any moved."""
-        moved = False
-        while self.staged and self._staged_head_fits():
-            self._push(self.staged.popleft(), "unstaged")
-            moved = True
-        return moved
+    def _mark_stale(self, place: int) -> None:
+        """Flag what is handed over although it is stale, in the consumer's view; once each."""
+        held = self.hold[place]
+        if not self.into.freshness.delivers or not self._is_stale(held):
+            return
+        if held.header is self.manager.peek_header(held.token):
+            self.stale += 1
+            self._violated(ViolationKind.STALE_DELIVERED, held)
+            marked = held.header.with_flags(held.header.flags | MessageFlags.STALE)
+            self.hold[place] = held._replace(header=marked)
 
-    def close_if_done(self) -> bool:
-        """Close the edge once its producer has ended and nothing is staged; whether it closed."""
-        if self.producer_ended and not self.staged and not self.ring.ended:
-            self.producer.close()
-            return True
-        return False
-
-    def give_up_staged(self, reason: Refusal) -> None:
-        """Refuse all that is staged."""
-        while self.staged:
-            self._refuse(self.staged.popleft(), reason, PushOutcome.REJECTED)
-
-    # The consumer's side.
+    # What the consumer does.
 
     def take(self) -> Held:
         """Move the front of the ring into the hold."""
         header, pushed = self.consumer.header_at(0), self.consumer.push_tick_at(0)
-        held = Held(self.consumer.try_pop(), header, pushed)
-        self.hold.append(held)
+        self.hold.append(Held(self.consumer.try_pop(), header, pushed))
         self.taken += 1
         self.pressed = False
         self._journal.note(self.plan.name, "take", header.sequence)
-        return held
+        return self.hold[-1]
+
+    def take_marked(self) -> Held:
+        """Move the front of the ring into the hold, flagged if it is stale and delivered."""
+        self.take()
+        self._mark_stale(len(self.hold) - 1)
+        return self.hold[-1]
 
     def take_prefix(self) -> None:
-        """Take what the batching grants now, behind what the hold keeps of the last window."""
+        """Take what the batching grants now, behind what the hold keeps of the last window.
+
+        What may not be presented is dropped on the way, and the batch goes out short.
+        """
         released, length = measure(self.into.batching, self)
+        fresh = released + length - self.presented
         for _ in range(released):
             self.consume()
-        for _ in range(length - self.presented):
-            self.take()
+        place = 0
+        while place < len(self.hold):
+            if not self.into.freshness.delivers and self._is_stale(self.hold[place]):
+                self.drop(Unfit.STALE, place)
+            else:
+                self._mark_stale(place)
+                place += 1
+        for _ in range(fresh):
+            reason = self._why_unfit(self.take())
+            if reason is not None:
+                self.drop(reason, len(self.hold) - 1)
+            else:
+                self._mark_stale(len(self.hold) - 1)
 
     def refresh(self) -> bool:
         """Move a latch's newer value into the hold, where it replaces the older; whether any."""
-        if len(self.ring) == 0:
-            return False
+        newer = len(self.ring) > 0
+        if newer:
+            if self.hold:
+                self.consume()
+            self.take()
+            self.presented = 1
         if self.hold:
-            self.consume()
-        self.take()
-        self.presented = 1
-        return True
+            self._mark_stale(0)
+        return newer
 
     def consume(self) -> None:
         """Account for the front of the hold as consumed, and hand it back."""
-        self._hand_back(self.hold.pop(0).token)
+        self._hand_back(self.hold.pop(0).token, 0)
         self.consumed += 1
 
-    def drop(self, reason: str) -> None:
-        """Account for the front of the hold as dropped, and hand it back."""
-        token, header, _ = self.hold.pop(0)
-        self._journal.note(self.plan.name, "drop", header.sequence, reason)
-        self._hand_back(token)
-        self.dropped[reason] += 1
+    def drop(self, reason: str, place: int = 0) -> None:
+        """Account for a message of the hold as dropped, and hand it back.
+
+        Args:
+            reason: As the decision log names it.
+            place: In the hold; the front if not given.
+        """
+        held = self.hold.pop(place)
+        self._journal.note(self.plan.name, "drop", held.header.sequence, reason)
+        self._hand_back(held.token, place)
+        self.dropped[str(reason)] += 1
+        if isinstance(reason, Unfit):
+            self._violated(ViolationKind(reason.value), held)
         # The token of a loop always stays behind when what feeds the loop has ended.
-        if not (self.plan.is_feedback and reason == "unpaired"):
+        elif not (self.plan.is_feedback and reason == "unpaired"):
             self._warn_once(self.dropped, reason, "dropped")
 
     def end(self, reason: str, refusal: Refusal) -> None:
@@ -305,9 +314,20 @@ class Link:
             self.drop(reason)
         self.give_up_staged(refusal)
 
-    def _hand_back(self, token: MessageToken) -> None:
+    def _hand_back(self, token: MessageToken, place: int) -> None:
         self._back.give_back(token)
-        self.presented = max(0, self.presented - 1)
+        if place < self.presented:
+            self.presented -= 1
+
+    def _violated(self, kind: ViolationKind, held: Held) -> None:
+        header = held.header
+        lateness_ns = self.lateness_ns(held)
+        if kind in (ViolationKind.STALE, ViolationKind.STALE_DELIVERED):
+            age = self._journal.tick - header.creation_tick
+            amount_ns = self._journal.clock.ticks_to_nanos(age)
+        else:
+            amount_ns = max(lateness_ns or 0, 0)
+        self._journal.violated(kind, self.name, header.sequence, amount_ns=amount_ns)
 
     def statistics(self) -> EdgeStatistics:
         """Return the counts of the edge so far."""
@@ -319,68 +339,20 @@ class Link:
             offered=self.offered,
             pushed=self.pushed,
             staged=len(self.staged),
-            refused=_by_name(self.refused),
+            refused=by_name(self.refused),
             taken=self.taken,
-            evicted=_by_name(self.evicted),
+            evicted=by_name(self.evicted),
             ring=len(self.ring),
             peak=self.peak,
         )
 
-    def input_statistics(self, name: str) -> InputStatistics:
+    def input_statistics(self) -> InputStatistics:
         """Return the counts of the input that the edge ends at."""
         return InputStatistics(
-            name=name,
+            name=self.name,
             taken=self.taken,
             consumed=self.consumed,
-            dropped=_by_name(self.dropped),
+            dropped=by_name(self.dropped),
             held=len(self.hold),
+            stale=self.stale,
         )
-
-    def _staged_head_fits(self) -> bool:
-        size = self.manager.peek_header(self.staged[0]).payload_size_bytes
-        return self.plan.policy.caps.fits(len(self.ring), self.ring.size_bytes, size)
-
-    def _sequence(self, token: MessageToken) -> int:
-        return self.manager.peek_header(token).sequence
-
-    def _push(self, token: MessageToken, reason: str = "") -> None:
-        header = self.manager.peek_header(token)
-        self.producer.try_push(token, header, self._journal.tick)
-        self.pushed += 1
-        self.peak = max(self.peak, len(self.ring))
-        self._journal.note(self.plan.name, "push", header.sequence, reason)
-
-    def _stage(self, token: MessageToken) -> PushOutcome:
-        self.staged.append(token)
-        self.pressed = True
-        self._journal.note(self.plan.name, "stage", self._sequence(token))
-        return PushOutcome.ENQUEUED
-
-    def _refuse(
-        self, token: MessageToken, reason: Refusal | None, outcome: PushOutcome
-    ) -> PushOutcome:
-        why = Refusal.FULL if reason is None else reason
-        self._journal.note(self.plan.name, "refuse", self._sequence(token), why)
-        self.slots.drop(token)
-        self.refused[why] += 1
-        if why is Refusal.FULL:
-            self.pressed = True
-        self._warn_once(self.refused, why, "refused")
-        return outcome
-
-    def _evict(self, reason: Refusal) -> None:
-        token = self.producer.evict()
-        self._journal.note(self.plan.name, "evict", self._sequence(token), reason)
-        self.slots.drop(token)
-        self.evicted[reason] += 1
-        self.pressed = True
-        if reason is not Refusal.SUPERSEDED:
-            self._warn_once(self.evicted, reason, "evicted")
-
-    def _warn_once(self, counter: Counter[str], reason: str, what: str) -> None:
-        if counter[reason] == 1:
-            _log.warning("edge %s: first message %s: %s", self.plan.name, what, str(reason))
-
-
-def _by_name(counts: Counter[str]) -> dict[str, int]:
-    return {str(reason): count for reason, count in sorted(counts.items())}

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import enum
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from limen.errors import LifecycleError, LimenError, NodeError
 from limen.message import MessageHeader
 from limen.node import NodeKind, StepResult, YieldUntil
 from limen.platform import PlatformClock
-from limen.runtime._context import NodeContext, initial_header
+from limen.runtime._context import NodeContext
 from limen.runtime._counters import describe_error
 from limen.runtime._deadlock import chain, is_stuck, who_waits
 from limen.runtime._journal import Journal
 from limen.runtime._judge import Judge
 from limen.runtime._link import Link
+from limen.runtime._liveness import LivenessMonitor
+from limen.runtime._state import new_header
 from limen.runtime.contract import LimenRuntime, RuntimeStopHandle
 from limen.scheduling import NodeSummary, Plan, Readiness, make_policy
-from limen.telemetry import DecisionLog, RunStatistics, Waiting, account
-from limen.types import NodeIndex, Ticks, format_bytes, split_trace_id
+from limen.telemetry import (
+    DecisionLog,
+    PolicyEvent,
+    RunStatistics,
+    ViolationTally,
+    Waiting,
+    account,
+)
+from limen.types import NodeIndex, SequenceNumber, Ticks, format_bytes, split_trace_id
 
 _log = logging.getLogger("limen")
 
@@ -47,6 +57,7 @@ class SingleThreadRuntime(LimenRuntime):
         clock: The graph's clock.
         drain_ns: How long a stop may drain before the rest is given up.
         log: Where its decisions are recorded; None to keep no log.
+        on_event: Told of every violation of a constraint as it happens.
     """
 
     def __init__(
@@ -56,6 +67,7 @@ class SingleThreadRuntime(LimenRuntime):
         *,
         drain_ns: int = 10_000_000_000,
         log: DecisionLog | None = None,
+        on_event: Callable[[PolicyEvent], None] | None = None,
     ) -> None:
         if clock.tick_rate_hz != plan.tick_rate_hz:
             raise LifecycleError(
@@ -65,7 +77,7 @@ class SingleThreadRuntime(LimenRuntime):
             )
         self.plan = plan
         self._clock = clock
-        self._journal = Journal(clock, log)
+        self._journal = Journal(clock, log, ViolationTally(on_event))
         self._drain_ticks = clock.nanos_to_ticks(drain_ns)
         self._policy = make_policy(plan.scheduler)
         self._stop_handle = RuntimeStopHandle(clock)
@@ -80,6 +92,7 @@ class SingleThreadRuntime(LimenRuntime):
         self._links: list[Link] = []
         self._wire()
         self._judge = Judge(self._contexts, self._journal)
+        self._liveness = LivenessMonitor(self._contexts, self._journal)
         self._last = len(plan.nodes) - 1
         self._state = _State.NEW
         self._started: list[NodeContext] = []
@@ -98,9 +111,11 @@ class SingleThreadRuntime(LimenRuntime):
             port = self._contexts[edge.producer.node].outputs[edge.producer.port]
             into = self.plan.nodes[edge.consumer.node].inputs[edge.consumer.port]
             back = port.slots.returns[len(port.links)]
-            link = Link(edge, into, port.slots, back, self._journal)
+            consumer = self._contexts[edge.consumer.node]
+            name = f"{consumer.plan.name}.{into.name}"
+            link = Link(edge, into, name, port.slots, back, self._journal)
             port.links.append(link)
-            self._contexts[edge.consumer.node].inputs[edge.consumer.port] = link
+            consumer.inputs[edge.consumer.port] = link
             self._links.append(link)
         for context in self._contexts:
             context.wired()
@@ -138,6 +153,9 @@ class SingleThreadRuntime(LimenRuntime):
             self._release()
             raise
         self._journal.sample()
+        for context in self._contexts:
+            context.begin(self._journal.tick)
+        self._liveness.start(self._journal.tick)
         self._begin_feedback()
 
     def _begin_feedback(self) -> None:
@@ -145,7 +163,8 @@ class SingleThreadRuntime(LimenRuntime):
             edge = link.plan
             port = self._contexts[edge.producer.node].outputs[edge.producer.port]
             for number, payload in enumerate(edge.initial):
-                header = initial_header(*edge.producer, number, self._journal.tick, self._clock)
+                sequence = SequenceNumber(number)
+                header = new_header(*edge.producer, sequence, self._journal.tick, self._clock)
                 port.begin(link, header, payload)
 
     def run(self) -> RunStatistics:
@@ -167,6 +186,7 @@ class SingleThreadRuntime(LimenRuntime):
         self._points += 1
         if stopped:
             return False
+        self._liveness.check(self._judge.ended)
         chosen = self._choose()
         if self._judge.all_ended:
             self._outcome = "stopped" if self._drain_until is not None else "completed"
@@ -194,6 +214,7 @@ class SingleThreadRuntime(LimenRuntime):
         """Return the accounting so far; exact between steps."""
         edges = tuple(link.statistics() for link in self._links)
         inputs = tuple(s for c in self._contexts for s in c.input_statistics())
+        names = [context.plan.name for context in self._contexts]
         outputs = tuple(port.statistics() for c in self._contexts for port in c.outputs)
         return RunStatistics(
             graph=self.plan.name,
@@ -204,17 +225,26 @@ class SingleThreadRuntime(LimenRuntime):
             inputs=inputs,
             outputs=outputs,
             identities=account(edges, inputs, outputs),
+            violations=self._journal.tally.violations(),
+            paths=tuple(p for c in self._contexts for p in c.counters.path_statistics(names)),
             memory_bound_bytes=self.plan.memory_bound_bytes,
             profile=self.plan.profile,
-            notes=(*self.plan.warnings, *self._notes),
+            notes=(*self.plan.warnings, *self._notes, *self._clock_notes()),
             waiting=self._waiting,
             log_sha256=None if self._journal.log is None else self._journal.log.sha256,
         )
 
+    def _clock_notes(self) -> list[str]:
+        setbacks = self._journal.setbacks
+        if not setbacks:
+            return []
+        times = "once" if setbacks == 1 else f"{setbacks} times"
+        return [f"the clock went back {times}; such instants count as the last one before"]
+
     def _limits(self) -> bool:
         """Act on a stop request; whether the run is over."""
-        if any(context.halted for context in self._contexts):
-            names = ", ".join(c.plan.name for c in self._contexts if c.halted)
+        if any(context.failures.halted for context in self._contexts):
+            names = ", ".join(c.plan.name for c in self._contexts if c.failures.halted)
             self._journal.note("graph", "halt")
             self._outcome = "halted"
             self._notes.append(f"halted by a failure of {names}")
@@ -235,7 +265,7 @@ class SingleThreadRuntime(LimenRuntime):
 
     def _choose(self) -> NodeIndex | None:
         while True:
-            timed = self._due_source()
+            timed = None if self._policy.ranks_timed else self._due_source()
             if timed is not None:
                 return timed
             changed, chosen = (
@@ -251,18 +281,24 @@ class SingleThreadRuntime(LimenRuntime):
 
     def _due_source(self) -> NodeIndex | None:
         """Return the timed source whose instant came first, if it can be stepped."""
-        due: list[tuple[Ticks, NodeIndex]] = []
-        for context in self._contexts:
-            if context.plan.kind is not NodeKind.SOURCE or context.produced_nothing:
-                continue
-            if not self._judge.ended[context.plan.index]:
-                tick = context.plan.node.next_due()
-                if tick is not None and tick <= self._journal.tick:
-                    due.append((tick, context.plan.index))
+        due = [
+            (tick, context.plan.index)
+            for context in self._contexts
+            if (tick := self._due_tick(context)) is not None
+        ]
         for _, index in sorted(due):
             if self._judge.judge(self._contexts[index], timed=True)[1] is not Readiness.NOT_READY:
                 return index
         return None
+
+    def _due_tick(self, context: NodeContext) -> Ticks | None:
+        """Return the instant of a timed source that has come, None if it is none or has not."""
+        if context.plan.kind is not NodeKind.SOURCE or context.produced_nothing:
+            return None
+        if self._judge.ended[context.plan.index]:
+            return None
+        tick = context.plan.node.next_due()
+        return tick if tick is not None and tick <= self._journal.tick else None
 
     def _judge_in_turn(self) -> tuple[bool, NodeIndex | None]:
         """Judge from the node after the last one up to the first that can be stepped."""
@@ -281,10 +317,11 @@ class SingleThreadRuntime(LimenRuntime):
         changed = False
         candidates: list[NodeSummary] = []
         for context in self._contexts:
-            moved, readiness = self._judge.judge(context, timed=False)
+            due = self._due_tick(context) if self._policy.ranks_timed else None
+            moved, readiness = self._judge.judge(context, timed=due is not None)
             changed = changed or moved
             if readiness is not Readiness.NOT_READY:
-                candidates.append(self._judge.summarise(context, readiness))
+                candidates.append(self._judge.summarise(context, readiness, due))
         return changed, self._policy.select_next(candidates).index if candidates else None
 
     def _step_node(self, index: NodeIndex) -> None:
@@ -301,6 +338,7 @@ class SingleThreadRuntime(LimenRuntime):
             result = context.plan.node.step(context)
         except Exception as error:
             context.step_failed(error, taken)
+            self._settle_failures(context)
             return
         if context.made > made:
             self._idle_polls = 0
@@ -313,9 +351,17 @@ class SingleThreadRuntime(LimenRuntime):
                 context.asleep_until = tick
             case StepResult.NO_INPUT | StepResult.BACKPRESSURED if took:
                 context.step_contradicts(result)
-        if context.links and not took and result is not StepResult.TERMINAL:
+        periodic = context.plan.period_ticks is not None
+        if context.links and not took and not periodic and result is not StepResult.TERMINAL:
             # It was ready and took nothing: asked again at once, it would spin.
             context.produced_nothing = True
+        self._settle_failures(context)
+
+    def _settle_failures(self, context: NodeContext) -> None:
+        """Restart or end a node whose failures ask for it."""
+        context.settle_failures()
+        if context.failures.quiesced:
+            self._judge.end(context, "quiesced")
 
     def _wait(self) -> bool:
         """Sleep to the earliest due instant; False where there is none: a deadlock."""
@@ -350,11 +396,13 @@ class SingleThreadRuntime(LimenRuntime):
     def _due_instants(self) -> list[int]:
         """Return the instants ahead at which something becomes due by itself."""
         now = self._journal.tick
-        due: list[int | None] = []
+        due: list[int | None] = [*self._liveness.due(self._judge.ended)]
         for context in self._contexts:
             if self._judge.ended[context.plan.index]:
                 continue
             due.append(context.asleep_until)
+            if context.plan.period_ticks is not None:
+                due.append(context.period_due)
             if context.plan.kind is NodeKind.SOURCE:
                 due.append(context.plan.node.next_due())
             due += [link.closing_tick for link in context.flows]

@@ -7,18 +7,29 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from limen.errors import Code, NodeError
+from limen.errors import Code, LimenError, NodeError
 from limen.memory import StaticMemoryManager
-from limen.message import Message, MessageHeader
-from limen.node import Consumed, Output, Outputs, Skip
-from limen.policy import ErrorAction
+from limen.message import Message, MessageFlags, MessageHeader
+from limen.node import Consumed, NodeKind, Output, Outputs, Skip
+from limen.platform import PlatformClock
+from limen.policy import next_period
+from limen.runtime._budget import BudgetKeeper
 from limen.runtime._counters import NodeCounters
+from limen.runtime._failures import FailureKeeper
 from limen.runtime._journal import Journal
 from limen.runtime._link import Held, Link
 from limen.runtime._output import OutputPort
-from limen.scheduling import NodePlan, gather_items
-from limen.telemetry import InputStatistics, NodeStatistics
-from limen.types import PayloadSpec, TensorSpec, Ticks
+from limen.scheduling import MessagePlan, NodePlan, gather_items
+from limen.telemetry import InputStatistics, NodeStatistics, ViolationKind
+from limen.types import (
+    NodeIndex,
+    PayloadSpec,
+    PortIndex,
+    SequenceNumber,
+    TensorSpec,
+    Ticks,
+    make_trace_id,
+)
 
 
 class FailedCallError(Exception):
@@ -46,15 +57,20 @@ class NodeState:
         self.links: list[Link] = []
         self.flows: list[Link] = []
         self.out_links: list[Link] = []
-        self.halted = False
         self.ended_stream = False
         self.produced_nothing = False
         self.failed_last = False
         self.asleep_until = Ticks(0)
         self.counters = NodeCounters(plan)
+        self.budget = BudgetKeeper(plan, self.counters, journal)
+        self.failures = FailureKeeper(plan, self.counters, journal)
+        # Of a periodic node, the earliest instant of its grid that is not used yet.
+        self.period_due = Ticks(0)
+        self.last_step = Ticks(0)
         self._journal = journal
         self._locate = locate
         self.made_by_port = [0] * len(plan.outputs)
+        self._made_alone = 0
         items = 0
         if plan.inputs:
             items = gather_items(plan.node, plan.inputs[0].batching.max_items)
@@ -100,9 +116,34 @@ class NodeState:
 
     def input_statistics(self) -> tuple[InputStatistics, ...]:
         """Return the counts of the connected inputs."""
-        return tuple(
-            link.input_statistics(f"{self.plan.name}.{link.into.name}") for link in self.links
-        )
+        return tuple(link.input_statistics() for link in self.links)
+
+    def begin(self, now: Ticks) -> None:
+        """Start the grid of periods and the gaps of liveness at an instant."""
+        self.last_step = now
+        self.period_due = Ticks(now + (self.plan.period_ticks or 0))
+
+    @property
+    def period_has_come(self) -> bool:
+        """Whether the node is periodic and an instant of its grid is due."""
+        return self.plan.period_ticks is not None and self.period_due <= self._journal.tick
+
+    def use_period(self, *, missed: bool = False) -> None:
+        """Move to the next instant of the grid; those that no step used are counted.
+
+        Args:
+            missed: Whether no step uses the first of them either.
+        """
+        if self.plan.period_ticks is None:
+            return
+        now = self._journal.tick
+        passed, due = next_period(self.period_due, self.plan.period_ticks, now)
+        count = passed if missed else passed - 1
+        self.period_due = Ticks(due)
+        if count:
+            self.counters.missed_periods += count
+            self._journal.note(self.plan.name, "missed_periods", count)
+            self._journal.violated(ViolationKind.MISSED_PERIODS, self.plan.name, times=count)
 
     def _settle_or_fail(
         self, result: object, header: MessageHeader, blamed: MessageHeader
@@ -172,12 +213,24 @@ class NodeState:
         values: list[Message | None] = [None] * len(self.inputs)
         for place, link in enumerate(self.inputs):
             if link is not None and link.is_latch and link.hold:
-                with link.manager.read(link.hold[0].token) as message:
-                    values[place] = self._own(message)
+                message = link.message(link.hold[0])
+                values[place] = self._own(message)
+                link.manager.end_read(link.hold[0].token)
         return values
 
-    def _latch_headers(self) -> list[MessageHeader]:
-        return [link.hold[0].header for link in self.links if link.is_latch and link.hold]
+    def _latch_headers(self, *, triggers: bool | None = None) -> list[MessageHeader]:
+        """Return the headers of latched values: all, or of triggers, or of all others."""
+        return [
+            link.hold[0].header
+            for link in self.links
+            if link.is_latch and link.hold and triggers in (None, link.into.is_trigger)
+        ]
+
+    def _own_header(self) -> MessageHeader:
+        """Return the header of a result that nothing went into."""
+        number = SequenceNumber(self._made_alone)
+        self._made_alone += 1
+        return new_header(self.plan.index, PortIndex(0), number, self._journal.tick, self.clock)
 
     def _own(self, message: Message) -> Message:
         """Copy a tensor for a node that makes objects, which may keep a view of it."""
@@ -214,8 +267,8 @@ class NodeState:
 
     # Headers and counts.
 
-    def _after_call(self, begun: Ticks) -> None:
-        self.clock.charge(self.plan.sim_cost_ticks)
+    def _after_call(self, begun: Ticks, cost_ticks: int) -> None:
+        self.clock.charge(cost_ticks)
         self._journal.sample()
         self.counters.calls += 1
         self.counters.latency.record(self.clock.ticks_to_nanos(self._journal.tick - begun))
@@ -227,23 +280,66 @@ class NodeState:
         age = self._journal.tick - header.creation_tick
         self.counters.age.record(self.clock.ticks_to_nanos(age))
 
-    def _note_miss(self, sequence: int, presented: Sequence[tuple[Link, Held]]) -> None:
-        """Count a result that came after the earliest deadline of what went into it."""
-        now_ns = self._journal.now_ns
-        for link, held in presented:
-            deadline_ns = link.effective_deadline_ns(held.header, held.pushed)
-            if deadline_ns is not None and deadline_ns + link.plan.slack_ns < now_ns:
-                self.counters.misses += 1
-                self._journal.note(self.plan.name, "miss", sequence)
-                return
+    def _note_result(self, header: MessageHeader, presented: Sequence[tuple[Link, Held]]) -> None:
+        """Count a result: its age, and its lateness by what was presented for the first time.
+
+        Of a window, each message counts; of a joined tuple, the earliest deadline.
+        """
+        self._note_age(header)
+        late = [(link, held.header.sequence, link.lateness_ns(held)) for link, held in presented]
+        known = [(link, number, ns) for link, number, ns in late if ns is not None]
+        worst_ns = max((ns for _, _, ns in known), default=None)
+        missed = [(number, ns) for link, number, ns in known if ns > link.plan.slack_ns]
+        if missed and not self.plan.node.takes_windows:
+            missed = [(header.sequence, max(ns for _, ns in missed))]
+        for number, ns in missed:
+            self._note_miss(number, ns)
+        if worst_ns is not None:
+            self.counters.lateness.record(worst_ns)
+        if not self.plan.outputs:
+            self.counters.note_path(
+                header, self._journal.now_ns, self.clock, worst_ns, missed=bool(missed)
+            )
+
+    def _note_miss(self, sequence: int, lateness_ns: int) -> None:
+        self.counters.misses += 1
+        self._journal.note(self.plan.name, "miss", sequence)
+        kind = ViolationKind.DEADLINE_MISS
+        self._journal.violated(kind, self.plan.name, sequence, amount_ns=lateness_ns)
 
     def _fail(self, error: Exception, header: MessageHeader | None) -> None:
-        """Count a failed call, keep it in words, and act as the policy says."""
-        self.counters.fail(error, "" if header is None else self._locate(header))
-        sequence = -1 if header is None else header.sequence
-        self._journal.note(self.plan.name, "error", sequence, self.plan.on_error.value)
-        if self.plan.on_error is ErrorAction.HALT_GRAPH:
-            self.halted = True
+        """Count a failed call, keep it in words, and decide what it leads to."""
+        self.failures.fail(error, header, "" if header is None else self._locate(header))
+
+    def _recover(self, header: MessageHeader | None) -> None:
+        """Do what a failed call leads to, once what it lost has been dropped.
+
+        Args:
+            header: As its result would have had; None where there was no input.
+        """
+        failsafe = self.failures.failsafe()
+        if failsafe is None:
+            return
+        if header is None and self.plan.kind is NodeKind.SOURCE:
+            number = SequenceNumber(self.made_by_port[failsafe.port])
+            self.made_by_port[failsafe.port] += 1
+            tick = self._journal.tick
+            header = new_header(self.plan.index, failsafe.port, number, tick, self.clock)
+        self._emit_declared(failsafe, self._own_header() if header is None else header)
+
+    def _emit_declared(self, declared: MessagePlan, header: MessageHeader) -> None:
+        """Emit a declared message, flagged."""
+        flagged = header.with_flags(header.flags | MessageFlags.DEFAULTED)
+        try:
+            self.outputs[declared.port].emit(flagged, declared.payload)
+        except LimenError as error:
+            self.counters.fail(error, "a declared message")
+
+    def settle_failures(self) -> None:
+        """Restart the node, if that is what a failure in the step that ends leads to."""
+        if self.failures.restarting:
+            parts = [part for part in (self.plan.node, self.plan.variant) if part is not None]
+            self.asleep_until = self.failures.restart(parts)
 
     def _input(self, port: str) -> Link:
         for plan, link in zip(self.plan.inputs, self.inputs, strict=True):
@@ -265,6 +361,20 @@ class NodeState:
             if plan.name == port:
                 return index
         raise NodeError(f"{self.plan.name} has no output {port!r}", code=Code.NODE_EXECUTION_FAILED)
+
+
+def new_header(
+    node: NodeIndex, port: PortIndex, sequence: SequenceNumber, tick: Ticks, clock: PlatformClock
+) -> MessageHeader:
+    """Return the header of a message that begins here and now, without a class or limits."""
+    return MessageHeader(
+        trace_id=make_trace_id(node, port, sequence),
+        sequence=sequence,
+        creation_tick=tick,
+        origin_tick=tick,
+        payload_size_bytes=0,
+        clock_domain=clock.domain,
+    )
 
 
 def _aged(header: MessageHeader, origin: Ticks | None) -> MessageHeader:

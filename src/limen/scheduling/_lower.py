@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from limen.graph import NodeSpec, VerifiedGraph, effective_batch
-from limen.node import Node, NodeKind, NodePorts
+from limen.errors import Code, GraphError
+from limen.graph import Fallback, NodeSpec, VerifiedGraph, activation_of, effective_batch
+from limen.node import Node, NodeKind, NodePorts, Port
 from limen.platform import PlatformClock
-from limen.policy import BatchingTicks
+from limen.policy import (
+    BatchingTicks,
+    DefaultOnTimeout,
+    Degrade,
+    EmitFailsafe,
+    ErrorAction,
+    OnMiss,
+    OverBudgetAction,
+    Periodic,
+    Restart,
+    Trigger,
+)
 from limen.scheduling._plan import (
+    BudgetPlan,
+    DegradePlan,
     EdgePlan,
     InputPlan,
+    MessagePlan,
     NodePlan,
     OutputPlan,
     Plan,
+    RestartPlan,
     slot_depth,
     verify_plan,
 )
-from limen.types import EdgeIndex, NodeIndex, ObjectSpec, PortId, PortIndex, TensorSpec
+from limen.types import (
+    EdgeIndex,
+    NodeIndex,
+    ObjectSpec,
+    PortId,
+    PortIndex,
+    TensorSpec,
+    parse_duration_ns,
+)
 
 
 def lower(graph: VerifiedGraph, clock: PlatformClock) -> Plan:
@@ -51,8 +75,37 @@ def _inputs(graph: VerifiedGraph, index: NodeIndex, clock: PlatformClock) -> tup
             if not policy.is_latch:
                 most = effective_batch(spec, policy.caps)
                 batching = spec.policy.batching.in_ticks(clock, most)
-        inputs.append(InputPlan(port.name, port.spec, edge, batching, not port.optional))
+        inputs.append(_input(spec, port, edge, batching, clock))
     return tuple(inputs)
+
+
+def _input(
+    spec: NodeSpec,
+    port: Port,
+    edge: EdgeIndex | None,
+    batching: BatchingTicks,
+    clock: PlatformClock,
+) -> InputPlan:
+    policy = spec.policy
+    deadline = policy.deadline_rule
+    return InputPlan(
+        port.name,
+        port.spec,
+        edge,
+        batching,
+        required=not port.optional,
+        freshness=policy.freshness_of(port.name).in_ticks(clock),
+        gap_ticks=_ticks(clock, policy.max_gap_ns_of(port.name)),
+        requires_deadline=deadline.require,
+        drops_late=deadline.on_miss is OnMiss.DROP,
+        budget_ns=clock.ticks_to_nanos(_ticks(clock, policy.budget_rule.tick_budget_ns) or 0),
+        needs_degrade_allowed=policy.needs_degrade_allowed(port.name),
+        is_trigger=activation_of(spec) == Trigger(port.name),
+    )
+
+
+def _ticks(clock: PlatformClock, ns: int | None) -> int | None:
+    return None if ns is None else clock.duration_to_ticks(ns)
 
 
 def _edge(graph: VerifiedGraph, index: EdgeIndex, inputs: list[tuple[InputPlan, ...]]) -> EdgePlan:
@@ -101,7 +154,11 @@ def _node(
         outputs.append(
             OutputPlan(port.name, port.spec, tuple(edges), depth, staging, spec.node.max_emit)
         )
-    activation = spec.policy.activation
+    activation = activation_of(spec)
+    offset_ns = graph.spec.clock_offsets_ns.get(spec.node.clock_domain or 0, 0)
+    if spec.node.clock_domain is None:
+        offset_ns = 0
+    state_bytes = spec.node.state_bytes + (0 if spec.variant is None else spec.variant.state_bytes)
     return NodePlan(
         index=index,
         name=spec.name,
@@ -110,14 +167,52 @@ def _node(
         ports=ports,
         inputs=inputs[index],
         outputs=tuple(outputs),
-        activation=spec.node.activation if activation is None else activation,
+        activation=activation,
         sim_cost_ticks=clock.duration_to_ticks(spec.policy.sim_cost_ns),
         criticality=spec.policy.criticality,
-        on_error=spec.policy.on_error,
+        on_error=_on_error(spec, graph.failsafes[index], clock),
         owns_input=any(isinstance(port.spec, TensorSpec) for port in ports.inputs)
         and any(isinstance(port.spec, ObjectSpec) for port in ports.outputs),
-        memory_bytes=spec.node.state_bytes + _batch_bytes(spec, ports, inputs[index]),
+        memory_bytes=state_bytes + _batch_bytes(spec, ports, inputs[index]),
+        period_ticks=clock.duration_to_ticks(activation.period_ns)
+        if isinstance(activation, Periodic)
+        else None,
+        budget=_budget(spec, graph.defaults[index], clock),
+        step_gap_ticks=_ticks(clock, spec.policy.max_step_gap_ns),
+        clock_offset_ticks=clock.nanos_to_ticks(offset_ns),
+        clock_offset_ns=offset_ns,
     )
+
+
+def _budget(spec: NodeSpec, default: Fallback | None, clock: PlatformClock) -> BudgetPlan:
+    budget = spec.policy.budget_rule
+    action: OverBudgetAction | MessagePlan | DegradePlan | None = None
+    match budget.action:
+        case OverBudgetAction() as action:
+            pass
+        case Degrade() as rule if spec.variant is not None:
+            cost = clock.duration_to_ticks(parse_duration_ns(rule.sim_cost, what="sim_cost"))
+            action = DegradePlan(spec.variant, rule, cost)
+        case DefaultOnTimeout() if default is not None:
+            action = MessagePlan(default.port, default.payload)
+    return BudgetPlan(
+        _ticks(clock, budget.tick_budget_ns), _ticks(clock, budget.watchdog_ns), action
+    )
+
+
+def _on_error(
+    spec: NodeSpec, failsafe: Fallback | None, clock: PlatformClock
+) -> ErrorAction | MessagePlan | RestartPlan:
+    match spec.policy.on_error:
+        case ErrorAction() as action:
+            return action
+        case EmitFailsafe(quiesce=quiesce) if failsafe is not None:
+            return MessagePlan(failsafe.port, failsafe.payload, quiesce)
+        case Restart(max=most, per=per, backoff=backoff):
+            per_ns = parse_duration_ns(per, what="per")
+            rest = clock.duration_to_ticks(parse_duration_ns(backoff, what="backoff"))
+            return RestartPlan(most, clock.duration_to_ticks(per_ns), rest)
+    raise GraphError(f"plan: {spec.name} has no failsafe message", code=Code.INVALID_INDEX)
 
 
 def _hold(graph: VerifiedGraph, edge: int, inputs: list[tuple[InputPlan, ...]]) -> int:

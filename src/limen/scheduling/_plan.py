@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import assert_never
 
 from limen.errors import Code, GraphError
 from limen.node import Node, NodeKind, NodePorts
-from limen.policy import Activation, BatchingTicks, EdgePolicy, ErrorAction
+from limen.policy import (
+    ActivationRule,
+    BatchingTicks,
+    Degrade,
+    EdgePolicy,
+    ErrorAction,
+    FreshnessTicks,
+    OverBudgetAction,
+    Periodic,
+    Trigger,
+)
 from limen.types import (
     CriticalityClass,
     EdgeIndex,
     NodeIndex,
     PayloadSpec,
     PortId,
+    PortIndex,
     TensorSpec,
 )
 
@@ -28,6 +40,13 @@ class InputPlan:
         edge: The edge; None where an optional input is not connected.
         batching: How what arrives is grouped.
         required: Whether a join waits for it.
+        freshness: How old what it presents may be.
+        gap_ticks: Longest silence; None for no limit.
+        requires_deadline: Whether what has no deadline is dropped.
+        drops_late: Whether what is expired or infeasible is dropped.
+        budget_ns: What a call is expected to take, for infeasibility.
+        needs_degrade_allowed: Whether the variant may be given only what allows it.
+        is_trigger: Whether it alone makes its node step.
     """
 
     name: str
@@ -35,6 +54,13 @@ class InputPlan:
     edge: EdgeIndex | None
     batching: BatchingTicks
     required: bool
+    freshness: FreshnessTicks = field(default_factory=FreshnessTicks)
+    gap_ticks: int | None = None
+    requires_deadline: bool = False
+    drops_late: bool = False
+    budget_ns: int = 0
+    needs_degrade_allowed: bool = False
+    is_trigger: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +124,66 @@ class EdgePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class MessagePlan:
+    """A declared message: a default, or what is emitted in place of a failed result.
+
+    Attributes:
+        port: The output it goes to.
+        payload: As that output emits it.
+        quiesce: Whether the node ends then.
+    """
+
+    port: PortIndex
+    payload: object
+    quiesce: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DegradePlan:
+    """A cheaper variant, and when it is called.
+
+    Attributes:
+        variant: What is called.
+        rule: When it is.
+        sim_cost_ticks: What one call of it costs a simulated clock.
+    """
+
+    variant: Node
+    rule: Degrade
+    sim_cost_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPlan:
+    """How a node that fails is restarted.
+
+    Attributes:
+        max: Most restarts within ``per_ticks``.
+        per_ticks: Window in which they count.
+        backoff_ticks: Rest after the first; doubles with each.
+    """
+
+    max: int
+    per_ticks: int
+    backoff_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPlan:
+    """How long a call may take.
+
+    Attributes:
+        tick_budget: Soft limit in ticks; None for none.
+        watchdog: Hard limit in ticks; None for none.
+        action: What takes the place of a call or its result; None to count only.
+    """
+
+    tick_budget: int | None = None
+    watchdog: int | None = None
+    action: OverBudgetAction | MessagePlan | DegradePlan | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NodePlan:
     """A node with its policies in ticks.
 
@@ -112,6 +198,11 @@ class NodePlan:
         activation: Which inputs a step needs.
         sim_cost_ticks: What one call costs a simulated clock.
         criticality: Its class.
+        period_ticks: Distance of its instants, where it is periodic; None otherwise.
+        budget: How long a call may take.
+        step_gap_ticks: Longest time between steps; None for no limit.
+        clock_offset_ticks: Of a source, what is added to the instants that it states.
+        clock_offset_ns: The same in nanoseconds.
         on_error: What a failed call does.
         owns_input: Whether it is handed copies of tensors: what it emits are objects, which may
             keep a view of its input longer than the slot is its own.
@@ -125,12 +216,36 @@ class NodePlan:
     ports: NodePorts
     inputs: tuple[InputPlan, ...]
     outputs: tuple[OutputPlan, ...]
-    activation: Activation
+    activation: ActivationRule
     sim_cost_ticks: int
     criticality: CriticalityClass
-    on_error: ErrorAction
+    on_error: ErrorAction | MessagePlan | RestartPlan
     owns_input: bool
     memory_bytes: int
+    period_ticks: int | None = None
+    budget: BudgetPlan = field(default_factory=BudgetPlan)
+    step_gap_ticks: int | None = None
+    clock_offset_ticks: int = 0
+    clock_offset_ns: int = 0
+
+    @property
+    def error_action(self) -> str:
+        """Name of what a failed call does, as the decision log has it."""
+        match self.on_error:
+            case ErrorAction() as action:
+                return action.value
+            case MessagePlan():
+                return "emit_failsafe"
+            case RestartPlan():
+                return "restart"
+            case unreachable:
+                assert_never(unreachable)
+
+    @property
+    def variant(self) -> Node | None:
+        """The cheaper variant, if there is one."""
+        action = self.budget.action
+        return action.variant if isinstance(action, DegradePlan) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +300,9 @@ def verify_plan(plan: Plan) -> None:
                 _require(edge.consumer == (position, number), edge.name, "consumer")
                 _require(edge.hold >= port.batching.max_items, edge.name, "hold")
             _require(1 <= port.batching.stride <= port.batching.max_items, port.name, "stride")
+            limits = (port.freshness.max_age, port.freshness.max_span_age, port.gap_ticks)
+            _require(all(t is None or t > 0 for t in limits), port.name, "limit in ticks")
+        _require_node(node)
         for number, output in enumerate(node.outputs):
             edges = [plan.edges[e] for e in output.edges]
             sizes = [(edge.policy.caps.max_items, edge.hold) for edge in edges]
@@ -196,6 +314,19 @@ def verify_plan(plan: Plan) -> None:
     for position, edge in enumerate(plan.edges):
         _require(edge.index == position, edge.name, "edge index")
         _require(len(edge.initial) <= edge.policy.caps.max_items, edge.name, "initial tokens")
+
+
+def _require_node(node: NodePlan) -> None:
+    periodic = isinstance(node.activation, Periodic)
+    _require(periodic == (node.period_ticks is not None), node.name, "period")
+    _require(node.period_ticks is None or node.period_ticks > 0, node.name, "period")
+    triggers = [port.is_trigger for port in node.inputs].count(True)
+    _require(triggers == isinstance(node.activation, Trigger), node.name, "trigger")
+    budget = node.budget
+    _require(budget.action is None or budget.tick_budget is not None, node.name, "budget")
+    for declared in (budget.action, node.on_error):
+        if isinstance(declared, MessagePlan):
+            _require(declared.port < len(node.outputs), node.name, "declared message")
 
 
 def _require(holds: bool, place: str, what: str) -> None:

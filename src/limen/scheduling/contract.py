@@ -7,7 +7,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from limen.types import CriticalityClass, NodeIndex
+from limen.types import CriticalityClass, NodeIndex, Ticks
 
 
 class Readiness(enum.IntEnum):
@@ -28,6 +28,8 @@ class NodeSummary:
         readiness: READY or READY_UNDER_PRESSURE.
         criticality: The node's class.
         sequence: Number of the message it would take; of a source, how many it has made.
+        items: Messages that it would take; of a source, one.
+        due_tick: Of a timed source whose instant has come, that instant; None for all others.
     """
 
     index: NodeIndex
@@ -35,6 +37,8 @@ class NodeSummary:
     readiness: Readiness
     criticality: CriticalityClass
     sequence: int
+    items: int = 1
+    due_tick: Ticks | None = None
 
 
 class DequeuePolicy(abc.ABC):
@@ -47,9 +51,12 @@ class DequeuePolicy(abc.ABC):
     Attributes:
         judges_all: Whether the runtime must judge every node first; otherwise the first candidate
             after the last stepped node is the choice.
+        ranks_timed: Whether timed sources that are due are candidates among the others; otherwise
+            the runtime steps them before anything else.
     """
 
     judges_all: bool = True
+    ranks_timed: bool = False
 
     @abc.abstractmethod
     def select_next(self, candidates: Sequence[NodeSummary]) -> NodeSummary:

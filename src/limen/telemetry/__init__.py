@@ -8,9 +8,16 @@ from limen.telemetry._records import (
     InputStatistics,
     NodeStatistics,
     OutputStatistics,
+    PathStatistics,
     RunStatistics,
     Waiting,
     account,
+)
+from limen.telemetry._violations import (
+    PolicyEvent,
+    Violation,
+    ViolationKind,
+    ViolationTally,
 )
 
 __all__ = [
@@ -23,7 +30,12 @@ __all__ = [
     "InputStatistics",
     "NodeStatistics",
     "OutputStatistics",
+    "PathStatistics",
+    "PolicyEvent",
     "RunStatistics",
+    "Violation",
+    "ViolationKind",
+    "ViolationTally",
     "Waiting",
     "account",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from limen.telemetry._histogram import HistogramSummary
+from limen.telemetry._violations import Violation
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class InputStatistics:
         consumed: Those that were used.
         dropped: Those that were not, by reason.
         held: Those kept for the next step: the overlap of a window, the value of a latch.
+        stale: Those that were handed over although they were stale, flagged.
     """
 
     name: str
@@ -57,6 +59,7 @@ class InputStatistics:
     consumed: int
     dropped: dict[str, int]
     held: int
+    stale: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +106,19 @@ class NodeStatistics:
         errors: Calls that failed.
         messages: The first failures in words.
         deadline_misses: Results that came after their deadline.
+        overruns: Calls that took longer than their budget.
+        watchdogs: Calls that took longer than their watchdog.
+        replaced: Calls or results that an action took the place of, by action.
+        degraded: Calls of the cheaper variant.
+        missed_periods: Periods without a step.
+        restarts: Restarts after failures.
         gathers: Batches copied together because their slots were not neighbours.
         padded: Items that filled up batches of fixed length, and whose results were thrown away.
         input_copies: Tensors copied for it, because it makes objects that may keep a view of them.
         latency: Duration of a call.
         wait: Time that messages waited in the queue before it.
         age: Time from creation to the end of the call.
+        lateness: Time from the deadline to the end of the call, of what had one; 0 if in time.
         sha256: Digest of the file it runs, if any.
         memory_bytes: What it and its batches preallocate.
     """
@@ -121,14 +131,42 @@ class NodeStatistics:
     errors: int
     messages: tuple[str, ...]
     deadline_misses: int
+    overruns: int
+    watchdogs: int
+    replaced: dict[str, int]
+    degraded: int
+    missed_periods: int
+    restarts: int
     gathers: int
     padded: int
     input_copies: int
     latency: HistogramSummary
     wait: HistogramSummary
     age: HistogramSummary
+    lateness: HistogramSummary
     sha256: str | None
     memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PathStatistics:
+    """What came from one source to one node without outputs.
+
+    Attributes:
+        source: Where the messages began.
+        sink: Where they ended.
+        count: Results.
+        misses: Those that came after their deadline.
+        age: Time from creation to the end of the last call.
+        lateness: Time past the deadline, of those that had one.
+    """
+
+    source: str
+    sink: str
+    count: int
+    misses: int
+    age: HistogramSummary
+    lateness: HistogramSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +220,8 @@ class RunStatistics:
         notes: What ended it early, what was left, what is probably not meant.
         waiting: After a deadlock, who waited for whom.
         log_sha256: Digest of the decision log, where one was kept.
+        violations: What constraints found, by place and kind.
+        paths: By source and sink.
     """
 
     graph: str
@@ -197,6 +237,8 @@ class RunStatistics:
     notes: tuple[str, ...]
     waiting: tuple[Waiting, ...] = ()
     log_sha256: str | None = None
+    violations: tuple[Violation, ...] = ()
+    paths: tuple[PathStatistics, ...] = ()
 
     @property
     def closes(self) -> bool:

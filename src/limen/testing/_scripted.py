@@ -38,7 +38,7 @@ from limen.types import (
 )
 
 _QOS = {qos.name.lower(): qos for qos in QoSClass}
-_ENTRY_KEYS = ("at", "created", "deadline", "qos", "result")
+_ENTRY_KEYS = ("at", "created", "deadline", "degrade_allowed", "max_age", "qos", "result")
 _OUTCOMES = ("output", "consume", "skip", "error", "terminal")
 
 
@@ -46,8 +46,8 @@ class ScriptedSource(Source):
     """Plays a script, one entry a call, and ends behind it.
 
     An entry is a table: empty for a message, or with ``qos``, ``deadline``, ``created`` (instants
-    since the clock's epoch, with a unit), ``at`` (when it is due; makes the source timed), or
-    ``result``: ``nothing``, ``error`` or ``end`` instead of a message.
+    since the clock's epoch, with a unit), ``max_age``, ``degrade_allowed``, ``at`` (when it is due;
+    makes the source timed), or ``result``: ``nothing``, ``error`` or ``end`` instead of a message.
 
     Args:
         script: The entries.
@@ -55,21 +55,27 @@ class ScriptedSource(Source):
         every: Makes it timed, on this grid from the epoch on.
         pausable: Whether it can be held back without a loss.
         size_bytes: Bytes of every payload.
+        clock_domain: Whose clock states ``created`` and ``deadline``; the graph's own if not given.
+        keeps_place: Whether a restart goes on where the script was.
     """
 
     def __init__(
         self,
-        script: list[dict[str, str]] | None = None,
+        script: list[dict[str, str | bool]] | None = None,
         count: int = 0,
         every: str | None = None,
         pausable: bool = True,
         size_bytes: int = 4,
+        clock_domain: int | None = None,
+        keeps_place: bool = False,
     ) -> None:
         self._script = [{} for _ in range(count)] if script is None else script
         for entry in self._script:
             _check_entry(entry)
         self._every_ns = None if every is None else parse_duration_ns(every, what="every")
         self.pausable = pausable
+        self.clock_domain = clock_domain
+        self._keeps_place = keeps_place
         self._payload = np.zeros(size_bytes, np.uint8)
         self._clock: PlatformClock | None = None
         self._place = 0
@@ -82,7 +88,8 @@ class ScriptedSource(Source):
     def open(self, clock: PlatformClock, now: Ticks) -> None:
         """Begin at the first entry."""
         self._clock = clock
-        self._place = 0
+        if not self._keeps_place:
+            self._place = 0
         self._due = self._instants(clock)
 
     def next_due(self) -> Ticks | None:
@@ -102,18 +109,20 @@ class ScriptedSource(Source):
                 raise SensorError("scripted")
             case "end":
                 return SourceSignal.END_OF_STREAM
-        deadline = entry.get("deadline")
         return Produced(
             self._payload,
             creation_tick=self._instant(entry, "created"),
-            deadline_ns=None if deadline is None else parse_duration_ns(deadline, what="deadline"),
-            qos=_QOS[entry.get("qos", "best_effort")],
+            deadline_ns=_span(entry, "deadline"),
+            qos=_QOS[str(entry.get("qos", "best_effort"))],
+            max_age_ns=_span(entry, "max_age"),
+            degrade_allowed=bool(entry.get("degrade_allowed", False)),
         )
 
-    def _instant(self, entry: Mapping[str, str], key: str) -> Ticks | None:
-        if key not in entry or self._clock is None:
+    def _instant(self, entry: Mapping[str, str | bool], key: str) -> Ticks | None:
+        span_ns = _span(entry, key)
+        if span_ns is None or self._clock is None:
             return None
-        return self._clock.nanos_to_ticks(parse_duration_ns(entry[key], what=key))
+        return self._clock.nanos_to_ticks(span_ns)
 
     def _instants(self, clock: PlatformClock) -> list[Ticks]:
         places = range(len(self._script) + 1)
@@ -132,7 +141,8 @@ class ScriptedNode(Node):
     """Does what a script says, one outcome a call, and behind it emits one message a port.
 
     Outcomes are ``output``, ``consume``, ``skip``, ``error``, ``terminal``, or a table:
-    ``emit = { port = count }``, ``yield_until = "30ms"``.
+    ``emit = { port = count }``, ``yield_until = "30ms"``; ``cost = "20ms"`` for a call that takes
+    that long, beyond the node's ``sim_cost``, with ``result`` for one of the words.
 
     Args:
         inputs: Input ports.
@@ -141,6 +151,8 @@ class ScriptedNode(Node):
         window: Whether one call takes a whole batch.
         script: Outcomes by call.
         size_bytes: Bytes of every payload it emits.
+        keeps_place: Whether a restart goes on where the script was.
+        starts: What each start comes to, the first and those of restarts: ``ok`` or ``error``.
     """
 
     def __init__(
@@ -151,12 +163,17 @@ class ScriptedNode(Node):
         window: bool = False,
         script: list[str | dict[str, object]] | None = None,
         size_bytes: int = 4,
+        keeps_place: bool = False,
+        starts: list[str] | None = None,
     ) -> None:
         self._inputs = tuple(["in"] if inputs is None else inputs)
         self._outputs = tuple(["out"] if outputs is None else outputs)
         self._optional = frozenset(optional or ())
         self.takes_windows = window
-        self._script = [_outcome(entry, self._outputs) for entry in script or ()]
+        self._script, self._costs_ns = read_outcomes(script or (), self._outputs)
+        self._keeps_place = keeps_place
+        self._starts = list(starts or ())
+        self._started = 0
         counts = [n for entry in self._script if isinstance(entry, dict) for n in entry.values()]
         self.max_emit = max([1, *counts])
         self._payload = np.zeros(size_bytes, np.uint8)
@@ -192,7 +209,15 @@ class ScriptedNode(Node):
     def initialize(self, clock: PlatformClock, ports: NodePorts) -> None:
         """Begin at the first outcome."""
         self._clock = clock
-        self._calls = 0
+        if not self._keeps_place:
+            self._calls = 0
+
+    def start(self, now: Ticks) -> None:
+        """Start, or fail to, as is written down."""
+        number = self._started
+        self._started += 1
+        if number < len(self._starts) and self._starts[number] == "error":
+            raise RuntimeError("scripted start")
 
     def step(self, ctx: StepContext) -> StepResult | YieldUntil:
         """Take what the policy grants and answer as the script says."""
@@ -218,6 +243,8 @@ class ScriptedNode(Node):
         call = self._calls
         self._calls += 1
         outcome = self._script[call] if call < len(self._script) else "output"
+        if call < len(self._costs_ns) and self._clock is not None:
+            self._clock.charge(self._clock.nanos_to_ticks(self._costs_ns[call]))
         match outcome:
             case "output":
                 return self._emit(dict.fromkeys(self._outputs, 1))
@@ -250,6 +277,9 @@ class ScriptedSink(ScriptedNode):
     Args:
         inputs: Input ports.
         script: Outcomes by call.
+        optional: Inputs that a step does not wait for.
+        keeps_place: Whether a restart goes on where the script was.
+        starts: What each start comes to.
     """
 
     kind = NodeKind.SINK
@@ -259,8 +289,13 @@ class ScriptedSink(ScriptedNode):
         self,
         inputs: list[str] | None = None,
         script: list[str | dict[str, object]] | None = None,
+        optional: list[str] | None = None,
+        keeps_place: bool = False,
+        starts: list[str] | None = None,
     ) -> None:
-        super().__init__(inputs, [], script=script)
+        super().__init__(
+            inputs, [], optional, script=script, keeps_place=keeps_place, starts=starts
+        )
         self.kind = NodeKind.SINK
 
 
@@ -268,13 +303,18 @@ class ScriptedModel(Node):
     """Takes a batch in one call and gives a result an item.
 
     Args:
-        script: ``output`` or ``error``, by call.
+        script: ``output`` or ``error``, by call, or a table with ``cost`` and ``result``.
+        keeps_place: Whether a restart goes on where the script was.
     """
 
     kind = NodeKind.MODEL
 
-    def __init__(self, script: list[str] | None = None) -> None:
-        self._script: Sequence[str] = script or ()
+    def __init__(
+        self, script: list[str | dict[str, object]] | None = None, keeps_place: bool = False
+    ) -> None:
+        self._script, self._costs_ns = read_outcomes(script or (), ())
+        self._keeps_place = keeps_place
+        self._clock: PlatformClock | None = None
         self._calls = 0
 
     @property
@@ -294,7 +334,9 @@ class ScriptedModel(Node):
 
     def initialize(self, clock: PlatformClock, ports: NodePorts) -> None:
         """Begin at the first outcome."""
-        self._calls = 0
+        self._clock = clock
+        if not self._keeps_place:
+            self._calls = 0
 
     def step(self, ctx: StepContext) -> StepResult:
         """Take the batch and answer as the script says."""
@@ -303,12 +345,19 @@ class ScriptedModel(Node):
     def _infer(self, batch: BatchView, out: NDArray[np.generic]) -> None:
         call = self._calls
         self._calls += 1
+        if call < len(self._costs_ns) and self._clock is not None:
+            self._clock.charge(self._clock.nanos_to_ticks(self._costs_ns[call]))
         if call < len(self._script) and self._script[call] == "error":
             raise RuntimeError("scripted")
         out[...] = np.asarray(batch.payloads)
 
 
-def _check_entry(entry: Mapping[str, str]) -> None:
+def _span(entry: Mapping[str, str | bool], key: str) -> int | None:
+    value = entry.get(key)
+    return None if value is None else parse_duration_ns(str(value), what=key)
+
+
+def _check_entry(entry: Mapping[str, str | bool]) -> None:
     for key in entry:
         if key not in _ENTRY_KEYS:
             raise ConfigurationError(
@@ -320,6 +369,31 @@ def _check_entry(entry: Mapping[str, str]) -> None:
         raise ConfigurationError(
             f"unknown result {entry['result']!r}", remedy="known: end, error, nothing"
         )
+
+
+Outcome = str | int | dict[str, int]
+
+
+def read_outcomes(
+    script: Sequence[str | Mapping[str, object]], outputs: Sequence[str]
+) -> tuple[list[Outcome], list[int]]:
+    """Read a script: an outcome a call, and what the call costs in ns beyond its node's cost.
+
+    Raises:
+        ConfigurationError: An outcome is unknown.
+    """
+    outcomes: list[Outcome] = []
+    costs_ns: list[int] = []
+    for entry in script:
+        if isinstance(entry, str) or "cost" not in entry:
+            costs_ns.append(0)
+            outcomes.append(_outcome(entry, outputs))
+            continue
+        costs_ns.append(parse_duration_ns(str(entry["cost"]), what="cost"))
+        rest = {key: value for key, value in entry.items() if key != "cost"}
+        result = rest.pop("result", "output")
+        outcomes.append(_outcome(rest or str(result), outputs))
+    return outcomes, costs_ns
 
 
 def _outcome(

@@ -29,6 +29,7 @@ from limen.types._units import (
     format_bytes,
     format_ns,
     parse_duration_ns,
+    parse_offset_ns,
     parse_size_bytes,
 )
 
@@ -57,6 +58,7 @@ __all__ = [
     "make_trace_id",
     "nearest",
     "parse_duration_ns",
+    "parse_offset_ns",
     "parse_size_bytes",
     "printable",
     "require_type",

@@ -43,6 +43,18 @@ def parse_duration_ns(text: str, *, what: str = "duration") -> int:
     return _parse(text, _DURATION_NS, what, "200ms", "ns, us, ms, s, min, h")
 
 
+def parse_offset_ns(text: str, *, what: str = "offset") -> int:
+    """Turn ``"-3ms"`` into nanoseconds: a duration that may have a sign.
+
+    Raises:
+        ConfigurationError: As ``parse_duration_ns``.
+    """
+    if isinstance(text, str) and text.lstrip().startswith(("-", "+")):
+        sign, size = text.lstrip()[0], text.lstrip()[1:]
+        return (-1 if sign == "-" else 1) * parse_duration_ns(size, what=what)
+    return parse_duration_ns(text, what=what)
+
+
 def parse_size_bytes(text: str, *, what: str = "size") -> int:
     """Turn ``"64KiB"`` into bytes.
 

@@ -1,0 +1,200 @@
+"""The producer's side of an edge in a run: ring, staging, admission and their counters."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from typing import assert_never
+
+from limen.edge import HeapRing, Priority2, Ring, StaticRing
+from limen.memory import SharedSlots
+from limen.message import MessageHeader
+from limen.node import PushOutcome
+from limen.policy import (
+    AdmissionPolicy,
+    AdmissionVerdict,
+    Item,
+    Refusal,
+    Watermark,
+    decide,
+)
+from limen.runtime._journal import Journal
+from limen.scheduling import EdgePlan
+from limen.types import MessageToken, Ticks
+
+_log = logging.getLogger("limen")
+_RINGS: dict[str, type[Ring]] = {
+    "static": StaticRing,
+    "heap": HeapRing,
+    "priority2": Priority2,
+}
+
+
+class ProducerSide:
+    """What an output does to one of its edges; ``Link`` adds what the consumer does.
+
+    It writes the producer's counters and gives shares of slots up directly.
+
+    Args:
+        plan: The edge.
+        slots: Those of the output it begins at.
+        journal: The run's.
+
+    Attributes:
+        last_push: Instant of the last push; None before the first.
+        limited: Whether any message so far carried an age limit of its own.
+    """
+
+    def __init__(self, plan: EdgePlan, slots: SharedSlots, journal: Journal) -> None:
+        ring = _RINGS[plan.ring](plan.policy.caps, journal.clock)
+        self.plan = plan
+        self.slots = slots
+        self.manager = slots.manager
+        self.ring = ring
+        self.producer = ring.producer()
+        self.blocks = plan.policy.admission is AdmissionPolicy.BLOCK
+        self.is_latch = plan.policy.is_latch
+        self.staged: deque[MessageToken] = deque()
+        self.producer_ended = False
+        self.consumer_ended = False
+        # Since the last take something found no room: a batch that waits for more waits in vain.
+        self.pressed = False
+        self.last_push: Ticks | None = None
+        self.limited = False
+        self.offered = 0
+        self.pushed = 0
+        self.peak = 0
+        self.refused: Counter[str] = Counter()
+        self.evicted: Counter[str] = Counter()
+        self._journal = journal
+
+    @property
+    def waiting(self) -> int:
+        """Messages in the ring."""
+        return len(self.ring)
+
+    @property
+    def watermark(self) -> Watermark:
+        """How full the ring is."""
+        return self.ring.occupancy(self.plan.policy).watermark
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a producer may step: a BLOCK edge must be below its hard caps."""
+        if not self.blocks or self.consumer_ended:
+            return True
+        return not self.staged and self.watermark is not Watermark.AT_OR_ABOVE_HARD
+
+    def effective_deadline_ns(self, header: MessageHeader, pushed: Ticks) -> int | None:
+        """Return the deadline that holds at the consumer for a message pushed at an instant."""
+        default_ns = self.plan.default_ns
+        if header.deadline_ns is not None or default_ns is None:
+            return header.deadline_ns
+        return self._journal.clock.ticks_to_nanos(pushed) + default_ns
+
+    def begin(self, token: MessageToken) -> None:
+        """Put an initial token into the ring, before the first decision."""
+        self.offered += 1
+        self._push(token, "initial")
+
+    def offer(self, token: MessageToken) -> PushOutcome:
+        """Decide about a stored message and act on the decision."""
+        self.offered += 1
+        if self.consumer_ended:
+            return self._refuse(token, Refusal.CONSUMER_ENDED, PushOutcome.REJECTED)
+        header = self.manager.peek_header(token)
+        now_ns = self._journal.now_ns
+        item = Item(header.payload_size_bytes, header.qos, header.deadline_ns, now_ns)
+        plan = self.plan
+        if self.staged and plan.policy.caps.can_ever_fit(item.size_bytes):
+            # Order: nothing overtakes what is staged. What can never fit is refused below.
+            return self._stage(token)
+        verdict, reason, evict = decide(
+            plan.policy, self.producer, item, now_ns, plan.default_ns, plan.slack_ns
+        )
+        match verdict:
+            case AdmissionVerdict.BLOCK:
+                return self._stage(token)
+            case AdmissionVerdict.DROP_NEWEST:
+                return self._refuse(token, reason, PushOutcome.DROPPED_NEWEST)
+            case AdmissionVerdict.REJECT:
+                return self._refuse(token, reason, PushOutcome.REJECTED)
+            case AdmissionVerdict.ADMIT | AdmissionVerdict.EVICT:
+                for why in evict:
+                    self._evict(why)
+                self._push(token)
+                return PushOutcome.ENQUEUED
+            case unreachable:
+                assert_never(unreachable)
+
+    def flush(self) -> bool:
+        """Move staged messages into the ring, in order, as many as fit; whether any moved."""
+        moved = False
+        while self.staged and self._staged_head_fits():
+            self._push(self.staged.popleft(), "unstaged")
+            moved = True
+        return moved
+
+    def close_if_done(self) -> bool:
+        """Close the edge once its producer has ended and nothing is staged; whether it closed."""
+        if self.producer_ended and not self.staged and not self.ring.ended:
+            self.producer.close()
+            return True
+        return False
+
+    def give_up_staged(self, reason: Refusal) -> None:
+        """Refuse all that is staged."""
+        while self.staged:
+            self._refuse(self.staged.popleft(), reason, PushOutcome.REJECTED)
+
+    def _staged_head_fits(self) -> bool:
+        size = self.manager.peek_header(self.staged[0]).payload_size_bytes
+        return self.plan.policy.caps.fits(len(self.ring), self.ring.size_bytes, size)
+
+    def _sequence(self, token: MessageToken) -> int:
+        return self.manager.peek_header(token).sequence
+
+    def _push(self, token: MessageToken, reason: str = "") -> None:
+        header = self.manager.peek_header(token)
+        self.producer.try_push(token, header, self._journal.tick)
+        self.pushed += 1
+        self.last_push = self._journal.tick
+        self.limited = self.limited or header.max_age_ns is not None
+        self.peak = max(self.peak, len(self.ring))
+        self._journal.note(self.plan.name, "push", header.sequence, reason)
+
+    def _stage(self, token: MessageToken) -> PushOutcome:
+        self.staged.append(token)
+        self.pressed = True
+        self._journal.note(self.plan.name, "stage", self._sequence(token))
+        return PushOutcome.ENQUEUED
+
+    def _refuse(
+        self, token: MessageToken, reason: Refusal | None, outcome: PushOutcome
+    ) -> PushOutcome:
+        why = Refusal.FULL if reason is None else reason
+        self._journal.note(self.plan.name, "refuse", self._sequence(token), why)
+        self.slots.drop(token)
+        self.refused[why] += 1
+        if why is Refusal.FULL:
+            self.pressed = True
+        self._warn_once(self.refused, why, "refused")
+        return outcome
+
+    def _evict(self, reason: Refusal) -> None:
+        token = self.producer.evict()
+        self._journal.note(self.plan.name, "evict", self._sequence(token), reason)
+        self.slots.drop(token)
+        self.evicted[reason] += 1
+        self.pressed = True
+        if reason is not Refusal.SUPERSEDED:
+            self._warn_once(self.evicted, reason, "evicted")
+
+    def _warn_once(self, counter: Counter[str], reason: str, what: str) -> None:
+        if counter[reason] == 1:
+            _log.warning("edge %s: first message %s: %s", self.plan.name, what, str(reason))
+
+
+def by_name(counts: Counter[str]) -> dict[str, int]:
+    """Return counts as records hold them."""
+    return {str(reason): count for reason, count in sorted(counts.items())}
