@@ -287,7 +287,7 @@ def test_an_edge_that_may_refuse_everything_is_refused_beside_block() -> None:
         f=PLAIN,
     )
     assert deadlock is not None
-    assert "cam.out -> f.in may refuse every message" in deadlock.waiting
+    assert "cam.out -> f.in may lose every message" in deadlock.waiting
     assert passes(
         "left.out -> join.a",
         edge("right.out -> join.b", blocks=False, refuses=True),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from limen.app._words import describe_constraints
 from limen.telemetry import HistogramSummary, RunStatistics
 from limen.types import format_bytes, format_ns, printable
 
@@ -59,6 +60,9 @@ def _render(run: RunStatistics) -> list[str]:
             for edge in run.edges
         ],
     )
+    constraints = describe_constraints(run)
+    if constraints:
+        lines += ["", "constraints", *constraints]
     lines += ["", "accounting"]
     for identity in run.identities:
         mark = "ok  " if identity.closes else "OPEN"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from limen.app._report import Report
@@ -11,7 +12,7 @@ from limen.node import SourceNode
 from limen.platform import MonotonicClock, PlatformClock
 from limen.runtime import SingleThreadRuntime
 from limen.scheduling import Plan, lower
-from limen.telemetry import DecisionLog
+from limen.telemetry import DecisionLog, PolicyEvent
 
 
 def load(path: str | Path, *, allow_import: bool = False) -> Graph:
@@ -44,7 +45,10 @@ def check(graph: Graph, clock: PlatformClock | None = None) -> Plan:
 
 
 def make_runtime(
-    graph: Graph, clock: PlatformClock | None = None, log: DecisionLog | None = None
+    graph: Graph,
+    clock: PlatformClock | None = None,
+    log: DecisionLog | None = None,
+    on_event: Callable[[PolicyEvent], None] | None = None,
 ) -> SingleThreadRuntime:
     """Verify a graph and return a runtime for one run of it; nothing has started yet.
 
@@ -52,16 +56,21 @@ def make_runtime(
         graph: What to run.
         clock: Its clock; real time if not given.
         log: Where decisions are recorded.
+        on_event: Told of every violation of a constraint as it happens.
 
     Raises:
         GraphError: ``problems`` lists all that is wrong with it.
     """
     used = MonotonicClock() if clock is None else clock
-    return SingleThreadRuntime(check(graph, used), used, log=log)
+    return SingleThreadRuntime(check(graph, used), used, log=log, on_event=on_event)
 
 
 def run(
-    graph: Graph, *, clock: PlatformClock | None = None, log: DecisionLog | None = None
+    graph: Graph,
+    *,
+    clock: PlatformClock | None = None,
+    log: DecisionLog | None = None,
+    on_event: Callable[[PolicyEvent], None] | None = None,
 ) -> Report:
     """Verify a graph, run it until all its sources have ended, and return the accounting.
 
@@ -69,12 +78,13 @@ def run(
         graph: What to run.
         clock: ``SimClock()`` to simulate; real time if not given.
         log: Where decisions are recorded; their digest is in the report.
+        on_event: Told of every violation of a constraint as it happens.
 
     Raises:
         GraphError: The graph is not valid; nothing has started.
         LimenError: A node could not start.
     """
-    return Report(make_runtime(graph, clock, log).run())
+    return Report(make_runtime(graph, clock, log, on_event).run())
 
 
 def set_speed(graph: Graph, speed: float | None) -> None:

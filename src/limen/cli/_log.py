@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from limen.errors import Code, OutputError
 from limen.platform import PlatformClock
@@ -49,11 +49,17 @@ def decision_log(
             _finish(exact, log, "")
 
 
+# Actions whose sequence is a count.
+_COUNTED: Final = ("missed_periods", "restart")
+
+
 def describe(decision: Decision, to_nanos: Callable[[int], int]) -> str:
     """Return a decision as a line for people."""
     instant, step, place, action, sequence, reason = decision
     text = f"{format_ns(to_nanos(instant)):>12}  step {step:<6} {place}: {action}"
-    if sequence >= 0:
+    if action in _COUNTED:
+        text += f" {sequence}"
+    elif sequence >= 0:
         text += f" #{sequence}"
     return f"{text} ({reason})\n" if reason else f"{text}\n"
 

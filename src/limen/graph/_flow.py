@@ -13,7 +13,7 @@ nor blocks for ever, or it holds another ring.
   round. Results of one step that are staged may be as many as the lossy edges hold.
 - Otherwise, with one lossy edge, letting its consumer step last loses most and allows the fewest
   firings: that schedule is simulated. Lossy waits in a row are one edge that holds one message.
-- What may refuse every message, an optional input that may come too late to be taken, a merge
+- What may lose every message, an optional input that may come too late to be taken, a merge
   that may prefer its other inputs, and all other rings with lossy waits are refused.
 """
 
@@ -126,7 +126,7 @@ class _Judge:
         for wait, other in pairs:
             name, node = self.words.edge(wait.edge), self.words.node(wait.target)
             if not wait.room and self.edges[wait.edge].refuses_when_empty:
-                return f"{name} may refuse every message"
+                return f"{name} may lose every message"
             if wait.room and wait.edge in self.waits.late:
                 return f"{node} does not wait for {name} and may miss what comes over it"
             if wait.room and other.room and self.waits.merges[wait.target]:

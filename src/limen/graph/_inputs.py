@@ -69,9 +69,8 @@ def input_problems(
         )
     only_loops = flows and all(edges[port].initial for port in flows)
     if isinstance(activation, Trigger):
-        only_loops = any(
-            edge.initial for port, edge in edges.items() if names[port] == activation.port
-        )
+        only_loops = False
+        problems += _trigger_problems(node, activation.port, edges)
     if only_loops and not (isinstance(activation, Periodic) and latches):
         problems.append(
             Problem(
@@ -109,6 +108,22 @@ def input_problems(
     return problems
 
 
+def _trigger_problems(
+    node: NodeSpec, trigger: str, edges: Mapping[PortIndex, EdgeSpec]
+) -> list[Problem]:
+    names = node.node.input_names
+    return [
+        Problem(
+            Code.GRAPH_CYCLIC,
+            f"{node.name}.{trigger}",
+            "a trigger that only feedback feeds, so that it would never end",
+            "trigger it by an input from outside the loop",
+        )
+        for port, edge in edges.items()
+        if edge.initial and names[port] == trigger
+    ]
+
+
 def _extra_problems(
     node: NodeSpec, ports: NodePorts, activation: ActivationRule, latches: list[str]
 ) -> list[Problem]:
@@ -116,6 +131,8 @@ def _extra_problems(
     if isinstance(activation, Activation) or len(ports.inputs) < 2:
         return []
     trigger = activation.port if isinstance(activation, Trigger) else None
+    if trigger is not None and trigger not in node.node.input_names:
+        return []
     return [
         Problem(
             Code.INCOMPATIBLE_PORTS,

@@ -56,7 +56,7 @@ class Restart:
     backoff: str = "0ns"
 
     def __post_init__(self) -> None:
-        require_whole("max", self.max, 1)
+        require_whole("max restarts", self.max, 1)
         if parse_duration_ns(self.per, what="per") == 0:
             raise ConfigurationError("restarts per 0", remedy="give a positive duration")
         parse_duration_ns(self.backoff, what="backoff")

@@ -42,6 +42,7 @@ class NodeContext(NodeState):
     def begin_step(self) -> None:
         """Open a step: a period is used, latches move what is newer into their registers."""
         self.last_step = self._journal.tick
+        self.variant_came_to = None
         self.use_period()
         for port in self.outputs:
             port.begin_step()
@@ -276,6 +277,7 @@ class NodeContext(NodeState):
             ),
             None,
         )
+        self._recover(None)
 
     # Taking and calling.
 
@@ -419,7 +421,9 @@ class NodeContext(NodeState):
         try:
             if form is Form.VARIANT and isinstance(action, DegradePlan):
                 node, cost = action.variant, action.sim_cost_ticks
-                result = call_variant(node, self, given)
+                result, came_to = call_variant(node, self, given)
+                if came_to is not StepResult.MADE_PROGRESS:
+                    self.variant_came_to = came_to
             else:
                 result = process(*given)
         except Exception as error:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 
 from limen.message import MessageHeader
-from limen.node import Node
 from limen.policy import ErrorAction, backoff_ticks
 from limen.runtime._counters import NodeCounters
 from limen.runtime._journal import Journal
@@ -79,15 +77,8 @@ class FailureKeeper:
             self._quiesce()
         return plan
 
-    def restart(self, parts: Sequence[Node]) -> Ticks:
-        """Restart a node, until that succeeds or it has happened too often.
-
-        Args:
-            parts: The node, and its variant where there is one.
-
-        Returns:
-            The instant before which it rests.
-        """
+    def restart(self) -> Ticks:
+        """Restart the node until that succeeds or it has happened too often; when it may step."""
         self.restarting = False
         plan = self._plan.on_error
         now = self._journal.tick
@@ -102,7 +93,7 @@ class FailureKeeper:
             self._journal.note(self._plan.name, "restart", count)
             self._violated(ViolationKind.RESTART)
             try:
-                for part in parts:
+                for part in self._plan.parts:
                     part.stop()
                     part.reset()
                     part.initialize(self._journal.clock, self._plan.ports)

@@ -348,6 +348,7 @@ class Link(ProducerSide):
 
     def input_statistics(self) -> InputStatistics:
         """Return the counts of the input that the edge ends at."""
+        limit = self.into.freshness.max_age
         return InputStatistics(
             name=self.name,
             taken=self.taken,
@@ -355,4 +356,5 @@ class Link(ProducerSide):
             dropped=by_name(self.dropped),
             held=len(self.hold),
             stale=self.stale,
+            max_age_ns=None if limit is None else self._journal.clock.ticks_to_nanos(limit),
         )

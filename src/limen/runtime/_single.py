@@ -141,8 +141,9 @@ class SingleThreadRuntime(LimenRuntime):
             for context in self._contexts:
                 failing = context.plan.name
                 self._started.append(context)
-                context.plan.node.initialize(self._clock, context.plan.ports)
-                context.plan.node.start(self._journal.tick)
+                for part in context.plan.parts:
+                    part.initialize(self._clock, context.plan.ports)
+                    part.start(self._journal.tick)
         except Exception as error:
             self._outcome = "failed"
             self._release()
@@ -343,25 +344,32 @@ class SingleThreadRuntime(LimenRuntime):
         if context.made > made:
             self._idle_polls = 0
         took = context.taken > taken
+        if context.variant_came_to is not None:
+            result = context.variant_came_to
+        if took and result in (StepResult.NO_INPUT, StepResult.BACKPRESSURED):
+            context.step_contradicts(result)
+        if self._settle_failures(context):
+            return
         match result:
             case StepResult.TERMINAL:
                 reason = "end_of_stream" if context.ended_stream else "terminal"
                 self._judge.end(context, reason)
+                return
             case YieldUntil(tick=tick):
                 context.asleep_until = tick
-            case StepResult.NO_INPUT | StepResult.BACKPRESSURED if took:
-                context.step_contradicts(result)
-        periodic = context.plan.period_ticks is not None
-        if context.links and not took and not periodic and result is not StepResult.TERMINAL:
+        if context.links and not took and context.plan.period_ticks is None:
             # It was ready and took nothing: asked again at once, it would spin.
             context.produced_nothing = True
-        self._settle_failures(context)
 
-    def _settle_failures(self, context: NodeContext) -> None:
-        """Restart or end a node whose failures ask for it."""
-        context.settle_failures()
+    def _settle_failures(self, context: NodeContext) -> bool:
+        """Restart or end a node whose failures ask for it: that outranks what its step returned."""
         if context.failures.quiesced:
             self._judge.end(context, "quiesced")
+        elif context.failures.restarting:
+            context.restart()
+        else:
+            return False
+        return True
 
     def _wait(self) -> bool:
         """Sleep to the earliest due instant; False where there is none: a deadlock."""
@@ -418,13 +426,14 @@ class SingleThreadRuntime(LimenRuntime):
         """Stop every started node, also when one of them fails to."""
         self._state = _State.STOPPED
         for context in self._started:
-            try:
-                context.plan.node.stop()
-                context.plan.node.reset()
-            except Exception as error:
-                text = f"{context.plan.name} failed to stop: {describe_error(error)}"
-                self._notes.append(text)
-                _log.warning("%s", text)
+            for part in context.plan.parts:
+                try:
+                    part.stop()
+                    part.reset()
+                except Exception as error:
+                    text = f"{context.plan.name} failed to stop: {describe_error(error)}"
+                    self._notes.append(text)
+                    _log.warning("%s", text)
         self._started.clear()
 
     def _locate(self, header: MessageHeader) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from limen.errors import Code, LimenError, NodeError
 from limen.memory import StaticMemoryManager
 from limen.message import Message, MessageFlags, MessageHeader
-from limen.node import Consumed, NodeKind, Output, Outputs, Skip
+from limen.node import Consumed, NodeKind, Output, Outputs, Skip, StepResult, YieldUntil
 from limen.platform import PlatformClock
 from limen.policy import next_period
 from limen.runtime._budget import BudgetKeeper
@@ -67,6 +67,8 @@ class NodeState:
         # Of a periodic node, the earliest instant of its grid that is not used yet.
         self.period_due = Ticks(0)
         self.last_step = Ticks(0)
+        # What a call of the variant came to, where that is more than progress.
+        self.variant_came_to: StepResult | YieldUntil | None = None
         self._journal = journal
         self._locate = locate
         self.made_by_port = [0] * len(plan.outputs)
@@ -335,11 +337,10 @@ class NodeState:
         except LimenError as error:
             self.counters.fail(error, "a declared message")
 
-    def settle_failures(self) -> None:
-        """Restart the node, if that is what a failure in the step that ends leads to."""
-        if self.failures.restarting:
-            parts = [part for part in (self.plan.node, self.plan.variant) if part is not None]
-            self.asleep_until = self.failures.restart(parts)
+    def restart(self) -> None:
+        """Restart the node, and let it rest as long as its policy says."""
+        self.asleep_until = self.failures.restart()
+        self.ended_stream = False
 
     def _input(self, port: str) -> Link:
         for plan, link in zip(self.plan.inputs, self.inputs, strict=True):

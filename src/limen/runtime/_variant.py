@@ -10,28 +10,33 @@ from numpy.typing import NDArray
 from limen.edge import EdgeOccupancy
 from limen.errors import NodeError
 from limen.message import BatchView, Message, MessageHeader
-from limen.node import Node, PushOutcome, StepContext, StepResult
+from limen.node import Node, PushOutcome, StepContext, StepResult, YieldUntil
 from limen.platform import PlatformClock
 from limen.types import Ticks
 
 _NOTHING = object()
 
 
-def call_variant(variant: Node, ctx: StepContext, given: tuple[object, ...]) -> object:
-    """Have a variant handle what its full form would have been given; what it answers.
+def call_variant(
+    variant: Node, ctx: StepContext, given: tuple[object, ...]
+) -> tuple[object, StepResult | YieldUntil]:
+    """Have a variant handle what its full form would have been given.
 
     The variant's own ``step`` is entered, and whatever it asks its context to take is this.
+
+    Returns:
+        What it answers, and what its step came to.
 
     Raises:
         NodeError: It took nothing.
     """
     context = _VariantContext(ctx, given)
-    variant.step(context)
+    result = variant.step(context)
     if context.answer is _NOTHING:
         raise NodeError(
             "the variant took nothing", remedy="its step must process what its context hands over"
         )
-    return context.answer
+    return context.answer, result
 
 
 class _VariantContext:

@@ -247,6 +247,11 @@ class NodePlan:
         action = self.budget.action
         return action.variant if isinstance(action, DegradePlan) else None
 
+    @property
+    def parts(self) -> tuple[Node, ...]:
+        """What is started and stopped for it: the node, and its variant where there is one."""
+        return (self.node,) if self.variant is None else (self.node, self.variant)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -52,6 +52,7 @@ class InputStatistics:
         dropped: Those that were not, by reason.
         held: Those kept for the next step: the overlap of a window, the value of a latch.
         stale: Those that were handed over although they were stale, flagged.
+        max_age_ns: The age that the input allows; None for any.
     """
 
     name: str
@@ -60,6 +61,7 @@ class InputStatistics:
     dropped: dict[str, int]
     held: int
     stale: int = 0
+    max_age_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
