@@ -379,7 +379,7 @@ def test_a_listener_is_told_of_each_violation_and_the_report_says_it_in_words() 
     silent = next(event for event in events if event.kind is ViolationKind.LIVENESS)
     assert (silent.place, silent.instant_ns) == ("source.out -> node.in", 30 * MS + 1)
     words = str(limen.Report(statistics))
-    assert "node: a result came after its deadline, at 70 ms; by up to 20 ms" in words
+    assert "node: a result came after its deadline, at 70 ms; by up to 10 ms" in words
     assert "node: 2 calls took longer than their budget, first at 70 ms, last at 107 ms" in words
     assert "source.out -> node.in: 4 silences went on for too long" in words
 

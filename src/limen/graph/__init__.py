@@ -2,7 +2,7 @@
 
 from limen.graph._builder import Graph
 from limen.graph._capacity import effective_batch
-from limen.graph._constraints import Fallback, activation_of
+from limen.graph._constraints import Fallback, activation_of, is_left_out
 from limen.graph._draw import to_dot, to_mermaid
 from limen.graph._draw_svg import to_svg
 from limen.graph._load import LoadedGraph, load_document, load_graph
@@ -22,6 +22,7 @@ __all__ = [
     "VerifiedGraph",
     "activation_of",
     "effective_batch",
+    "is_left_out",
     "load_document",
     "load_graph",
     "to_dot",

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from limen.errors import Code
 from limen.graph._capacity import effective_batch
-from limen.graph._constraints import activation_of
+from limen.graph._constraints import activation_of, is_left_out
 from limen.graph._flow import FlowEdge, FlowNode, find_deadlock
 from limen.graph._problems import Problem
 from limen.graph._spec import EdgeSpec, GraphSpec, NodeSpec
-from limen.node import NodeKind, NodePorts, Port
+from limen.node import NodeKind, NodePorts
 from limen.policy import (
     Activation,
-    ActivationRule,
     AdmissionPolicy,
     OnMiss,
     OnStale,
@@ -21,7 +20,7 @@ from limen.policy import (
     Periodic,
     Trigger,
 )
-from limen.types import NodeIndex, PayloadSpec, PortId, TensorSpec
+from limen.types import NodeIndex, PayloadSpec, PortId, PortIndex, TensorSpec
 
 
 def blocking_problems(
@@ -105,7 +104,6 @@ def _node(
 ) -> FlowNode:
     node = spec.nodes[index]
     fed = [(e, consumer.port) for e, (_, consumer) in enumerate(links) if consumer.node == index]
-    inputs = ports[index].inputs
     batches = [
         min(effective_batch(node, spec.edges[e].policy.caps), _held(spec, ports, links, e))
         for e, _ in fed
@@ -118,7 +116,9 @@ def _node(
         source=node.node.kind is NodeKind.SOURCE,
         any=rule is Activation.ANY,
         optional=frozenset(
-            e for e, port in fed if _is_extra(rule, inputs[port], spec.edges[e].policy.is_latch)
+            e
+            for e, port in fed
+            if _is_extra(node, ports[index], port, latch=spec.edges[e].policy.is_latch)
         ),
         batch=batch,
         stride=batch if batching.stride is None else min(batching.stride, batch),
@@ -141,12 +141,13 @@ def _held(
     return _capacity(spec.edges[number], ports[producer.node].outputs[producer.port].spec)
 
 
-def _is_extra(rule: ActivationRule, port: Port, latch: bool) -> bool:
+def _is_extra(node: NodeSpec, ports: NodePorts, port: PortIndex, *, latch: bool) -> bool:
     """Say whether a step never waits for an input."""
-    match rule:
+    optional = is_left_out(node, ports, port)
+    match activation_of(node):
         case Trigger(port=trigger):
-            return port.name != trigger
+            return ports.inputs[port].name != trigger
         case Periodic():
-            return port.optional or not latch
+            return optional or not latch
         case _:
-            return port.optional
+            return optional

@@ -40,6 +40,13 @@ def activation_of(node: NodeSpec) -> ActivationRule:
     return node.node.activation if node.policy.activation is None else node.policy.activation
 
 
+def is_left_out(node: NodeSpec, ports: NodePorts, port: PortIndex) -> bool:
+    """Whether a step may do without an input: of a node's only one, if time makes it step."""
+    if len(ports.inputs) == 1 and not isinstance(activation_of(node), Periodic):
+        return False
+    return ports.inputs[port].optional
+
+
 def read_fallbacks(
     node: NodeSpec, ports: NodePorts | None
 ) -> tuple[Fallback | None, Fallback | None, list[Problem]]:
@@ -271,7 +278,7 @@ def _is_needed(node: NodeSpec, ports: NodePorts, port: PortIndex) -> bool:
         return len(ports.inputs) == 1
     if isinstance(rule, Trigger):
         return ports.inputs[port].name == rule.port
-    return not ports.inputs[port].optional
+    return not is_left_out(node, ports, port)
 
 
 def constraint_warnings(spec: GraphSpec) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from limen.errors import Code
-from limen.graph._constraints import activation_of
+from limen.graph._constraints import activation_of, is_left_out
 from limen.graph._problems import Problem
 from limen.graph._spec import EdgeSpec, NodeSpec
 from limen.node import NodeKind, NodePorts, ProcessNode
@@ -95,7 +95,7 @@ def input_problems(
             )
         )
     forward = [port for port in flows if not edges[port].initial]
-    needed = [p for p, port in enumerate(ports.inputs) if not port.optional and p in forward]
+    needed = [port for port in forward if not is_left_out(node, ports, port)]
     if activation is Activation.ALL and forward and not needed:
         problems.append(
             Problem(

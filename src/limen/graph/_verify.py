@@ -263,7 +263,9 @@ class _Check:
             if NodeIndex(i) not in self.ready:
                 continue
             known = self.ports.get(NodeIndex(i))
-            optional = set() if known is None else {p.name for p in known.inputs if p.optional}
+            fed = any(consumer.node == i for consumer in consumers)
+            # With nothing connected at all there is nothing to step for.
+            optional = {p.name for p in known.inputs if p.optional} if known and fed else set()
             for p, name in enumerate(node.node.input_names):
                 count = consumers[PortId(NodeIndex(i), PortIndex(p))]
                 place = f"{node.name}.{name}"

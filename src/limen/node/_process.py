@@ -18,7 +18,8 @@ class ProcessNode(Node):
     """A node with a method ``process``, whose annotations are its ports; subclass and write it.
 
     ``process(self, x)`` has one input ``in``; with several parameters, each is an input of that
-    name, None where ``X | None`` is annotated and nothing is there. It returns the payload of the
+    name, None where ``X | None`` is annotated and nothing is there (of a node's only input, at a
+    period that finds nothing). It returns the payload of the
     output ``out``, or a NamedTuple whose fields are the outputs; None emits nothing. With a
     parameter ``out`` it is given the output's slot, writes there and returns it: nothing is copied.
 
@@ -72,8 +73,7 @@ class ProcessNode(Node):
         """Take what the policy grants, and process it."""
         if self.takes_windows:
             return ctx.pop_window_and_process("in", self._process_window)
-        inputs = self._read().inputs
-        if len(inputs) > 1 or inputs[0].optional:
+        if len(self._read().inputs) > 1:
             return ctx.pop_joined_and_process(lambda got: self._joined(got, ctx))
         own = type(self).process_message is not ProcessNode.process_message
         if self._read().with_out and not own:

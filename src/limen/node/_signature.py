@@ -74,11 +74,7 @@ def read_signature(process: Callable[..., object], place: str, *, window: bool) 
         what = "its input" if len(names) == 1 else f"its input {name!r}"
         hint, optional = _without_none(_hint(hints, name, place, what))
         spec = _read(hint, place, what, window=window)
-        # A node's only input is never left out: there would be nothing to step for.
-        if len(names) == 1:
-            inputs.append(Port("in", spec))
-        else:
-            inputs.append(Port(name, spec, optional))
+        inputs.append(Port("in" if len(names) == 1 else name, spec, optional))
     outputs, fields = _outputs(_hint(hints, "return", place, "its result"), place)
     return Signature(tuple(inputs), outputs, fields, "out" in parameters)
 

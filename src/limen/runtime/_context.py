@@ -290,7 +290,7 @@ class NodeContext(NodeState):
     ) -> StepResult:
         link.take_prefix()
         if not link.hold:
-            return StepResult.NO_INPUT
+            return self._without_input(link, process)
         for held in link.hold:
             self._note_wait(held)
         while link.hold and not self.failures.breaks_off:
@@ -311,6 +311,17 @@ class NodeContext(NodeState):
                 self._recover(header)
         while link.hold:
             link.drop(self.failures.rest_reason)
+        return StepResult.MADE_PROGRESS
+
+    def _without_input(self, link: Link, process: Callable[..., object]) -> StepResult:
+        """Call a periodic node that can do without its only input, at a period without any."""
+        if self.plan.period_ticks is None or link.into.required:
+            return StepResult.NO_INPUT
+        header = self._own_header()
+        try:
+            self._perform(process, (Message(header, None),), header, ())
+        except FailedCallError:
+            self._recover(header)
         return StepResult.MADE_PROGRESS
 
     def _join(self, process: Callable[[tuple[Message | None, ...]], object]) -> StepResult:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from limen.errors import Code, GraphError
-from limen.graph import Fallback, NodeSpec, VerifiedGraph, activation_of, effective_batch
+from limen.graph import (
+    Fallback,
+    NodeSpec,
+    VerifiedGraph,
+    activation_of,
+    effective_batch,
+    is_left_out,
+)
 from limen.node import Node, NodeKind, NodePorts, Port
 from limen.platform import PlatformClock
 from limen.policy import (
@@ -75,7 +82,8 @@ def _inputs(graph: VerifiedGraph, index: NodeIndex, clock: PlatformClock) -> tup
             if not policy.is_latch:
                 most = effective_batch(spec, policy.caps)
                 batching = spec.policy.batching.in_ticks(clock, most)
-        inputs.append(_input(spec, port, edge, batching, clock))
+        required = not is_left_out(spec, graph.ports[index], PortIndex(number))
+        inputs.append(_input(spec, port, edge, batching, clock, required=required))
     return tuple(inputs)
 
 
@@ -85,6 +93,8 @@ def _input(
     edge: EdgeIndex | None,
     batching: BatchingTicks,
     clock: PlatformClock,
+    *,
+    required: bool,
 ) -> InputPlan:
     policy = spec.policy
     deadline = policy.deadline_rule
@@ -93,7 +103,7 @@ def _input(
         port.spec,
         edge,
         batching,
-        required=not port.optional,
+        required=required,
         freshness=policy.freshness_of(port.name).in_ticks(clock),
         gap_ticks=_ticks(clock, policy.max_gap_ns_of(port.name)),
         requires_deadline=deadline.require,
