@@ -39,10 +39,6 @@ EVICTIONS = {
 ENDS = {"end_of_stream", "terminal", "consumers_ended", "stopped"}
 
 
-class DueSourceError(AssertionError):
-    """A deadlock was reported while a timed source had room: which SEMANTICS 1 asks again."""
-
-
 @dataclass
 class Account:
     """What the decision log says of one edge."""
@@ -310,8 +306,7 @@ def assert_nobody_could_step(audit: Audit) -> None:
         )
         if node.kind is NodeKind.SOURCE:
             timed = node.node.next_due() is not None
-            if room and timed:
-                raise DueSourceError(f"{node.name} could have stepped, or will be due")
+            assert not (room and timed), f"{node.name} could have stepped, or will be due"
             continue
         flows = [a for a in audit.ins(node) if not a.plan.policy.is_latch]
         if any(not node.inputs[a.plan.consumer.port].batching.is_none for a in flows):
@@ -428,9 +423,6 @@ def conserve_or_show(drawn: Drawn) -> None:
     """Conserve; a graph that fails is made smaller and shown as a scenario."""
     try:
         outcome = conserve(drawn)
-    except DueSourceError:
-        # Delete this branch with the mark of test_a_timed_source_is_asked_again_….
-        outcome = "deadlocked although a source is due"
     except Exception as error:
         small = shrink(drawn, fails_likewise(error))
         raise AssertionError(
@@ -463,10 +455,7 @@ SEEDS = [
     # At a deadlock a source that had nothing was said to be ready.
     (Kind.LOOPS, 4166),
     # A node ended in the pass before; the timed source that it had held up was not asked again.
-    pytest.param(
-        Kind.ANYTHING,
-        2559,
-    ),
+    (Kind.ANYTHING, 2559),
 ]
 
 
@@ -528,7 +517,7 @@ def test_many_more_loops_that_starve_are_reported(seed: int) -> None:
     conserve_or_show(draw_graph(seed, Kind.LOOPS))
 
 
-# Known defects, each as small as it gets; a mark goes when its defect does.
+# What random graphs showed, each as small as it gets.
 
 SOURCE, NODE, SINK = (f"limen.testing:Scripted{part}" for part in ("Source", "Node", "Sink"))
 
