@@ -136,7 +136,7 @@ def test_a_graph_file_that_cannot_be_read_is_refused(
 
 def test_every_graph_file_has_its_expected_words_and_the_reverse() -> None:
     assert {path.stem for path in FILES} == {path.stem for path in BAD.glob("*.expected")}
-    assert len(FILES) >= 10
+    assert len(FILES) >= 25
 
 
 _SOURCE = """
