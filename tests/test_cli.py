@@ -328,3 +328,45 @@ def test_check_says_what_is_wrong_as_json_too() -> None:
     assert answer["valid"] is False
     assert len(answer["problems"]) == 5
     assert all(problem["place"] and problem["remedy"] for problem in answer["problems"])
+
+
+@pytest.mark.parametrize("name", ["\u00fc\u2192", "\ud800"], ids=["non-ascii", "half a character"])
+@pytest.mark.parametrize(
+    "command",
+    [("check",), ("check", "--json"), ("run", "--sim", "--json"), ("draw",)],
+    ids=" ".join,
+)
+def test_a_terminal_without_a_character_gets_it_escaped(
+    command: tuple[str, ...], name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    path = tmp_path / "graph.json"
+    nodes = {
+        "rows": {"type": "csv", "path": "rows.csv", "columns": ["a"], "rate_hz": 1},
+        "out": {"type": "discard"},
+    }
+    edges = [{"from": "rows", "to": "out"}]
+    tables = {"limen": 1, "name": name, "nodes": nodes, "edges": edges}
+    path.write_text(json.dumps(tables), "ascii")
+    done = subprocess.run(
+        [*LIMEN, *command, str(path)],
+        capture_output=True,
+        encoding="ascii",
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        timeout=BOUND_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    if "--json" in command:
+        assert json.loads(done.stdout)["graph"] == name
+
+
+def test_the_doctor_speaks_to_a_terminal_without_greek_letters() -> None:
+    done = subprocess.run(
+        [*LIMEN, "doctor"],
+        capture_output=True,
+        encoding="ascii",
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        timeout=BOUND_S,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -3,7 +3,7 @@
 from limen.app._doctor import Finding, State, diagnose
 from limen.app._model import Model
 from limen.app._recording import Recorder, Recording, replay
-from limen.app._report import Report
+from limen.app._report import Report, json_line
 from limen.app._run import check, load, make_runtime, run, set_speed
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "State",
     "check",
     "diagnose",
+    "json_line",
     "load",
     "make_runtime",
     "replay",

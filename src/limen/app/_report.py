@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,10 +25,15 @@ class Report:
 
     def to_json(self) -> str:
         """Return one JSON object on one line; equal runs give equal bytes."""
-        return msgspec.json.encode(self.statistics).decode()
+        return json_line(self.statistics)
 
     def __str__(self) -> str:
         return "\n".join(_render(self.statistics))
+
+
+def json_line(record: object) -> str:
+    """Return a record as JSON in ASCII: every terminal takes it, and whatever text is in it."""
+    return json.dumps(msgspec.to_builtins(record), separators=(",", ":"))
 
 
 def _render(run: RunStatistics) -> list[str]:

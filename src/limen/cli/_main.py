@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
-from limen.app import State, check, diagnose, load, set_speed
+from limen.app import State, check, diagnose, json_line, load, set_speed
 from limen.cli._demo import run_demo
 from limen.cli._draw import DrawingFormat, draw
 from limen.cli._execute import ExitCode, execute, settle
@@ -106,22 +105,22 @@ def check_command(file: _File, json: _Json = False, allow_import: _Import = Fals
     if json:
         print(_plan_json(plan))
         return
-    print(f"graph {printable(plan.name)}: valid ({plan.profile} profile, {plan.scheduler})")
+    _say(f"graph {printable(plan.name)}: valid ({plan.profile} profile, {plan.scheduler})")
     for node in plan.nodes:
         ports = [f"{port.name} {describe_spec(port.spec)}" for port in node.outputs]
-        print(f"  node {node.name}: {node.kind.value}{' -> ' if ports else ''}{', '.join(ports)}")
+        _say(f"  node {node.name}: {node.kind.value}{' -> ' if ports else ''}{', '.join(ports)}")
     for edge in plan.edges:
         slots = plan.nodes[edge.producer.node].outputs[edge.producer.port]
-        print(
+        _say(
             f"  edge {edge.name}: {edge.policy.kind}, {_items(edge)}, "
             f"{slots.depth} slots, {format_bytes(slots.memory_bytes)}"
         )
     for node in plan.nodes:
         if node.owns_input:
-            print(f"  copy: {node.name} gets copies of its input, as it makes objects of tensors")
-    print(f"  memory bound: {format_bytes(plan.memory_bound_bytes)} of payload slots and buffers")
+            _say(f"  copy: {node.name} gets copies of its input, as it makes objects of tensors")
+    _say(f"  memory bound: {format_bytes(plan.memory_bound_bytes)} of payload slots and buffers")
     for warning in plan.warnings:
-        print(f"  warning: {printable(warning)}")
+        _say(f"  warning: {printable(warning)}")
 
 
 @_app.command(name="draw", epilog=_EPILOG)
@@ -146,12 +145,12 @@ def doctor(json: _Json = False) -> None:
     """Say whether this machine can run Limen, and what is missing."""
     findings = diagnose()
     if json:
-        print(msgspec.json.encode(findings).decode())
+        print(json_line(findings))
     else:
         width = max(len(finding.subject) for finding in findings)
         for finding in findings:
             line = f"{finding.state.value:<8}{finding.subject:<{width}}  {finding.detail}"
-            print(printable(f"{line}; {finding.remedy}" if finding.remedy else line))
+            _say(printable(f"{line}; {finding.remedy}" if finding.remedy else line))
     broken = any(finding.state is State.PROBLEM for finding in findings)
     raise typer.Exit(ExitCode.FAILED if broken else ExitCode.DONE)
 
@@ -160,7 +159,7 @@ def doctor(json: _Json = False) -> None:
 def demo(sim: _Sim = False, speed: _Speed = "50") -> None:
     """Classify real smart-watch motion with a real model, then print the accounting."""
     report, accuracy, code = run_demo(_clock(sim), _read_speed(speed))
-    print(f"\n{report}\naccuracy {accuracy}")
+    _say(f"\n{report}\naccuracy {accuracy}")
     raise typer.Exit(code)
 
 
@@ -179,6 +178,12 @@ def main() -> None:
         settle(ExitCode.FAILED)
     except SystemExit as left:
         settle(left.code if isinstance(left.code, int) else ExitCode.DONE)
+
+
+def _say(text: str) -> None:
+    """Print a text; what the encoding of stdout lacks is escaped."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def printable_lines(text: str) -> str:
@@ -242,7 +247,7 @@ def _problems_json(error: GraphError) -> str:
         for problem in error.problems
         if isinstance(problem, Problem)
     ]
-    return msgspec.json.encode({"valid": False, "problems": problems}).decode()
+    return json_line({"valid": False, "problems": problems})
 
 
 def _plan_json(plan: Plan) -> str:
@@ -273,4 +278,4 @@ def _plan_json(plan: Plan) -> str:
         ],
         "warnings": list(plan.warnings),
     }
-    return msgspec.json.encode(record).decode()
+    return json_line(record)
