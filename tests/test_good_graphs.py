@@ -239,6 +239,8 @@ def test_the_same_tables_as_json_are_the_same_graph(
         ("{", "is no JSON: Expecting property name"),
         ("[]", "holds a list, no table"),
         ("[" * 100_000, "nested too deeply"),
+        ('{"limen": 1, "nodes": {"a": {}, "a": {}}}', "the key 'a' stands twice in one table"),
+        (" " * (16 << 20) + "{}", "longer than 16.0 MiB"),
     ],
 )
 def test_a_json_file_that_is_none_is_refused(text: str, words: str, tmp_path: Path) -> None:

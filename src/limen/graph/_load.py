@@ -13,9 +13,10 @@ from limen.graph._node_policies import node_policy
 from limen.graph._problems import Problem, refuse
 from limen.graph._verify import SCHEDULERS
 from limen.node import Node
-from limen.types import nearest
+from limen.types import format_bytes, nearest
 
 FORMAT_VERSION = 1
+_MOST_BYTES = 16 << 20
 _TOP_KEYS = ("edges", "limen", "name", "nodes", "runtime")
 _EDGE_KEYS = ("chain", "from", "initial", "policy", "to")
 
@@ -87,10 +88,17 @@ def _read(path: Path) -> dict[str, object]:
     kind = "JSON" if path.suffix == ".json" else "TOML"
     try:
         with path.open("rb") as file:
-            found: object = json.load(file) if kind == "JSON" else tomllib.load(file)
-            if isinstance(found, dict):
-                return found
-            raise ValueError(f"it holds a {type(found).__name__}, no table")
+            text = file.read(_MOST_BYTES + 1)
+        if len(text) > _MOST_BYTES:
+            raise ValueError(f"it is longer than {format_bytes(_MOST_BYTES)}")
+        found: object = (
+            json.loads(text, object_pairs_hook=_table_of)
+            if kind == "JSON"
+            else tomllib.loads(text.decode())
+        )
+        if isinstance(found, dict):
+            return found
+        raise ValueError(f"it holds a {type(found).__name__}, no table")
     except OSError as error:
         problem = Problem(
             Code.UNREADABLE_FILE,
@@ -118,9 +126,19 @@ def _read(path: Path) -> dict[str, object]:
             Code.UNREADABLE_FILE,
             str(path),
             f"cannot be read: {reason}",
-            "a graph file needs neither",
+            "write one table, each key once, as the tutorial shows",
         )
     raise refuse(path.name, [problem])
+
+
+def _table_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make a table of JSON; of two equal keys, as of two nodes with one name, none may be lost."""
+    table: dict[str, object] = {}
+    for key, value in pairs:
+        if key in table:
+            raise ValueError(f"the key {key!r} stands twice in one table")
+        table[key] = value
+    return table
 
 
 class _Loader:
