@@ -188,3 +188,27 @@ def test_a_log_that_is_cut_off_is_said_after_the_accounting(
     err = capsys.readouterr().err
     assert "identities close" in err
     assert err.splitlines()[-1].startswith("limen: the decision log is cut off:")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "graph.toml", "--sim", "--log", "graph.toml"),
+        ("run", "graph.toml", "--sim", "--log", "same", "--log-bytes", "./same"),
+        ("draw", "graph.toml", "--output", "link.toml"),
+    ],
+    ids=["log over graph", "log over log", "drawing over graph"],
+)
+def test_no_file_is_written_over_another_of_the_same_command(
+    words: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("graph.toml").write_text("limen = 1\n")
+    Path("link.toml").symlink_to("graph.toml")
+    assert command(monkeypatch, *words) == 2
+    assert "give each a file of its own" in capsys.readouterr().err
+    assert Path("graph.toml").read_text() == "limen = 1\n"
+    assert not Path("same").exists()

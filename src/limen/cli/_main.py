@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -74,6 +75,7 @@ def run(
     log_bytes: _LogBytes = None,
 ) -> None:
     """Run a graph until its sources end; results on stdout, the accounting at the end."""
+    _keep_apart({"FILE": file, "--log": log, "--log-bytes": log_bytes})
     graph = _load(file, allow_import)
     _apply_speed(graph, speed)
     clock = _clock(sim)
@@ -136,6 +138,7 @@ def draw_command(
     allow_import: _Import = False,
 ) -> None:
     """Draw a graph: nodes, edges, and what each edge holds."""
+    _keep_apart({"FILE": file, "--output": output})
     _allow_imports(file, allow_import)
     draw(file, form, output, allow_import)
 
@@ -195,6 +198,25 @@ def _load(file: Path, allow_import: bool) -> Graph:
     """Read a graph; modules beside its file can be named once imports are allowed."""
     _allow_imports(file, allow_import)
     return load(file, allow_import=allow_import)
+
+
+def _keep_apart(paths: dict[str, Path | None]) -> None:
+    """Refuse to write one file over another that this command reads or writes."""
+    for (one, first), (other, second) in itertools.combinations(paths.items(), 2):
+        if first is not None and second is not None and _is_one_file(first, second):
+            raise ConfigurationError(
+                f"{one} and {other} are both {second}", remedy="give each a file of its own"
+            )
+
+
+def _is_one_file(first: Path, second: Path) -> bool:
+    try:
+        if first.exists() and second.exists():
+            # Devices take what several write: both may go to /dev/null.
+            return first.samefile(second) and first.is_file()
+        return first.resolve() == second.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 def _allow_imports(file: Path, allowed: bool) -> None:
