@@ -164,6 +164,9 @@ class Unreadable(Sink):
     def consume(self, message, now):
         pass
 
+def __getattr__(name: str) -> object:
+    raise SystemExit(0) if name == "leave" else AttributeError(name)
+
 number = 7
 def three(how: str) -> int:
     return 3
@@ -178,6 +181,7 @@ def three(how: str) -> int:
         ("Broken", "spec", "out: its ports cannot be read: RuntimeError: no such device"),
         ("Unreadable", "", "nodes.out.type: the parameters of 'broken_parts:Unreadable' cannot"),
         ("Nothing", "", "nodes.out.type: type 'broken_parts:Nothing' cannot be imported"),
+        ("leave", "", "nodes.out.type: type 'broken_parts:leave' cannot be imported: SystemExit"),
         ("number", "", "nodes.out.type: type 'broken_parts:number' is a int"),
         ("three", "", "nodes.out: type 'broken_parts:three' makes a int"),
     ],

@@ -94,7 +94,8 @@ def _import(kind: str) -> Component | Callable[..., object]:
         found: object = importlib.import_module(module_name)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        # A script that ends the process at import would else end the check without a word.
         raise ConfigurationError(
             f"type {kind!r} cannot be imported: {type(error).__name__}: {error}",
             code=Code.UNKNOWN_TYPE,
