@@ -172,8 +172,8 @@ def after_infeasible(rule: Degrade, state: DegradeState) -> tuple[DegradeState, 
 
 
 def after_variant(state: DegradeState, *, overran: bool) -> DegradeState:
-    """Return the state after a call of the variant. Pure."""
-    if not state.degraded:
+    """Return the state after a call of the variant; a try that is due stays due. Pure."""
+    if not state.degraded or state.probes:
         return state
     return state._replace(within=0 if overran else state.within + 1)
 
