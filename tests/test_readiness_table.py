@@ -10,7 +10,15 @@ from typing import NamedTuple
 
 import pytest
 
-from limen.policy import Activation, InputState, inputs_ended, inputs_ready
+from limen.policy import (
+    Activation,
+    ActivationRule,
+    InputState,
+    Periodic,
+    Trigger,
+    inputs_ended,
+    inputs_ready,
+)
 
 
 class Case(NamedTuple):
@@ -219,3 +227,130 @@ def test_an_open_latch_keeps_no_node_going() -> None:
     latch = InputState(latch=True, primed=True, ready=True)
     for activation in Activation:
         assert inputs_ended(activation, [InputState(closed=True), latch])
+
+
+# ------------------------------------------------------------------ trigger and periodic
+
+
+_TRIGGER, _PERIODIC = Trigger("port"), Periodic("10ms")
+_BRINGS = {"a message waits", "primed, a value waits"}
+_CLOSED = {"closed and empty", "unprimed, closed and empty", "primed, closed and empty"}
+_UNPRIMED = {"unprimed, nothing waits", "unprimed, closed and empty"}
+
+
+def triggered(most: int) -> list[tuple[Case, tuple[Case, ...]]]:
+    """A trigger of every kind and stand, beside up to so many other inputs."""
+    return [
+        (trigger, others)
+        for trigger in _CASES
+        for others in ((), *tuples(most))
+        if trigger.need == "required"
+    ]
+
+
+def states_of(trigger: Case, others: tuple[Case, ...], place: int) -> list[InputState]:
+    """The flags of all inputs, the trigger's at one place among them."""
+    states = [state(case) for case in others]
+    states.insert(place, state(trigger)._replace(trigger=True))
+    return states
+
+
+def test_a_trigger_alone_makes_its_node_ready_whatever_the_others_hold() -> None:
+    # SPEC 6: a latch makes a node ready "only if declared its trigger, once per replacement".
+    seen = set()
+    for trigger, others in triggered(2):
+        wanted = trigger.stand in _BRINGS
+        for place in range(len(others) + 1):
+            states = states_of(trigger, others, place)
+            assert inputs_ready(_TRIGGER, states) is wanted, (trigger, others)
+        seen.add(("latch" in trigger.kind, wanted))
+    assert len(seen) == 4
+
+
+def test_a_trigger_alone_ends_its_node_whatever_the_others_hold() -> None:
+    # SEMANTICS 7: "Trigger activation ends with its trigger … feedback edges count neither".
+    seen = set()
+    for trigger, others in triggered(2):
+        wanted = "feedback" not in trigger.kind and trigger.stand in _CLOSED
+        for place in range(len(others) + 1):
+            states = states_of(trigger, others, place)
+            assert inputs_ended(_TRIGGER, states) is wanted, (trigger, others)
+        seen.add((trigger.kind, wanted))
+    assert len(seen) == 6
+
+
+def test_what_a_trigger_makes_ready_has_not_ended() -> None:
+    for trigger, others in triggered(1):
+        states = states_of(trigger, others, 0)
+        assert not (inputs_ready(_TRIGGER, states) and inputs_ended(_TRIGGER, states))
+
+
+def test_a_period_can_be_used_unless_a_required_latch_has_no_value() -> None:
+    # SEMANTICS 5: "steps whether or not items are there … a required latch not primed → the
+    # period is missed".
+    seen = set()
+    for cases in tuples(3):
+        missed = any(
+            "latch" in c.kind and c.need == "required" and c.stand in _UNPRIMED for c in cases
+        )
+        assert inputs_ready(_PERIODIC, [state(c) for c in cases]) is not missed, cases
+        seen.add(missed)
+    assert seen == {False, True}
+
+
+def test_a_periodic_node_ends_with_all_its_flows_or_else_with_all_its_latches() -> None:
+    # SEMANTICS 7: "periodic when all flow inputs (else all latches) are closed and empty".
+    seen = set()
+    for cases in tuples(3):
+        stands = {kind: [c.stand for c in cases if c.kind == kind] for kind in ("flow", "latch")}
+        decisive = stands["flow"] or stands["latch"]
+        if not decisive:
+            continue  # what loops bring back alone is no graph
+        wanted = _CLOSED.issuperset(decisive)
+        assert inputs_ended(_PERIODIC, [state(c) for c in cases]) is wanted, cases
+        seen.add((bool(stands["flow"]), wanted))
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize("rule", [_TRIGGER, _PERIODIC], ids=["trigger", "periodic"])
+def test_the_order_of_the_ports_matters_for_neither_of_the_two(rule: ActivationRule) -> None:
+    for first, second in itertools.combinations(_CASES, 2):
+        forth = [state(first)._replace(trigger=True), state(second)]
+        back = forth[::-1]
+        assert inputs_ready(rule, forth) is inputs_ready(rule, back), (first, second)
+        assert inputs_ended(rule, forth) is inputs_ended(rule, back), (first, second)
+
+
+@pytest.mark.parametrize("need", _NEEDS)
+def test_an_optional_flow_counts_for_the_end_of_a_periodic_node_like_any_other(need: str) -> None:
+    open_, closed = (
+        state(Case("flow", need, s)) for s in ("nothing waits yet", "closed and empty")
+    )
+    assert not inputs_ended(_PERIODIC, [closed, open_])
+    assert inputs_ended(_PERIODIC, [closed, closed])
+
+
+@pytest.mark.parametrize("stand", _LATCH_STANDS)
+def test_an_optional_latch_never_costs_a_period(stand: str) -> None:
+    assert inputs_ready(_PERIODIC, [state(Case("latch", "optional", stand))])
+
+
+def test_a_period_needs_nothing_to_have_come() -> None:
+    assert inputs_ready(_PERIODIC, [InputState()])
+    assert inputs_ready(_PERIODIC, [InputState(), InputState(latch=True, primed=True)])
+    assert not inputs_ready(_PERIODIC, [InputState(ready=True), InputState(latch=True)])
+
+
+@pytest.mark.parametrize("others", [(), (InputState(ready=True),), (InputState(closed=True),)])
+def test_a_latch_as_the_trigger_steps_once_for_a_newer_value_and_not_for_the_one_it_keeps(
+    others: tuple[InputState, ...],
+) -> None:
+    kept = InputState(latch=True, primed=True, trigger=True)
+    assert not inputs_ready(_TRIGGER, [kept, *others])
+    assert inputs_ready(_TRIGGER, [kept._replace(ready=True), *others])
+    assert inputs_ended(_TRIGGER, [kept._replace(closed=True), *others])
+
+
+def test_a_trigger_waits_for_no_latch_without_a_value() -> None:
+    # SEMANTICS 5: "Under any / trigger an unprimed latch is delivered as None."
+    assert inputs_ready(_TRIGGER, [InputState(ready=True, trigger=True), InputState(latch=True)])
