@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, assert_never
 
 from limen.errors import ConfigurationError
-from limen.types import parse_duration_ns, require_type
+from limen.policy._checks import require_port
+from limen.types import parse_duration_ns
 
 
 class Activation(enum.Enum):
@@ -33,7 +34,7 @@ class Trigger:
     port: str
 
     def __post_init__(self) -> None:
-        require_type("port", self.port, str, "name an input of the node")
+        require_port("port", self.port, "name an input of the node")
 
 
 @dataclass(frozen=True, slots=True)

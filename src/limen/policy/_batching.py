@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from limen.errors import ConfigurationError
 from limen.platform import PlatformClock
+from limen.policy._checks import plain_int
 from limen.types import Ticks, parse_duration_ns
 
 
@@ -46,9 +47,14 @@ class Batching:
     stride: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("max_items", "delta_t_ns", "stride"):
+            object.__setattr__(self, name, plain_int(getattr(self, name)))
         most, delta, stride = self.max_items, self.delta_t_ns, self.stride
         if most is not None and not _is_positive(most):
-            raise ConfigurationError(f"a batch of {most!r}", remedy="a batch holds at least 1 item")
+            raise ConfigurationError(
+                f"a batch of {most!r}",
+                remedy="give a whole number: a batch holds at least 1 item",
+            )
         if delta is not None and not _is_positive(delta):
             raise ConfigurationError(
                 f"delta_t of {delta!r} ns", remedy="give a positive duration in whole ns"
@@ -87,7 +93,7 @@ class Batching:
     @classmethod
     def fixed_and_delta_t(cls, n: int, delta_t: str) -> Batching:
         """Up to ``n`` messages that were made within ``delta_t``, waiting no longer than that."""
-        return cls(n, parse_duration_ns(delta_t, what="delta_t"))
+        return cls(_given("n", n), parse_duration_ns(delta_t, what="delta_t"))
 
     @classmethod
     def sliding(cls, n: int, stride: int, delta_t: str | None = None) -> Batching:
@@ -96,7 +102,7 @@ class Batching:
         For nodes that take a whole window in one call (``process_batch``).
         """
         span = None if delta_t is None else parse_duration_ns(delta_t, what="delta_t")
-        return cls(n, span, stride)
+        return cls(n, span, _given("stride", stride))
 
     @property
     def is_none(self) -> bool:
@@ -208,6 +214,13 @@ def closing_tick(batching: BatchingTicks, members: Members) -> Ticks | None:
     if batching.delta_ticks is None or members.waiting == 0:
         return None
     return Ticks(members.push_tick(measure(batching, members).released) + batching.delta_ticks)
+
+
+def _given(name: str, count: int | None) -> int:
+    """Refuse None where leaving a limit out would make another kind of batch."""
+    if count is None:
+        raise ConfigurationError(f"{name} is None", remedy="give a whole number of at least 1")
+    return count
 
 
 def _is_positive(value: object) -> bool:

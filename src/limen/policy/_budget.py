@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from limen.errors import ConfigurationError
-from limen.types import format_ns, parse_duration_ns, require_type, require_whole
+from limen.policy._checks import require_port
+from limen.types import format_ns, parse_duration_ns, require_whole
 
 _MOST_RECOVERY_FACTOR: Final = 8
 
@@ -37,7 +38,7 @@ class DefaultOnTimeout:
 
     def __post_init__(self) -> None:
         if self.port is not None:
-            require_type("port", self.port, str, "name an output of the node")
+            require_port("port", self.port, "name an output of the node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ class Degrade:
     sim_cost: str = "0ns"
 
     def __post_init__(self) -> None:
-        require_whole("degrade_after", self.degrade_after, 1)
-        require_whole("recover_after", self.recover_after, 1)
+        for name in ("degrade_after", "recover_after"):
+            object.__setattr__(self, name, require_whole(name, getattr(self, name), 1))
         parse_duration_ns(self.sim_cost, what="sim_cost")
 
 

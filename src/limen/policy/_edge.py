@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass, field
 
 from limen.errors import Code, ConfigurationError
+from limen.policy._checks import plain_int
 from limen.types import parse_size_bytes, require_type
 
 
@@ -55,6 +56,8 @@ class QueueCaps:
     soft_bytes: int | str | None = None
 
     def __post_init__(self) -> None:
+        for name in ("max_items", "soft_items", "max_bytes", "soft_bytes"):
+            object.__setattr__(self, name, plain_int(getattr(self, name)))
         if not _is_whole(self.max_items):
             raise ConfigurationError(
                 f"max_items is {self.max_items!r}", remedy="give a whole number of items"
@@ -172,6 +175,7 @@ class EdgePolicy:
         require_type(
             "retention", self.retention, RetentionMode, "use RetentionMode.FIFO or a sibling"
         )
+        object.__setattr__(self, "lanes", plain_int(self.lanes))
         if type(self.lanes) is not int or self.lanes not in (1, 2):
             raise ConfigurationError(f"lanes is {self.lanes!r}", remedy="an edge has 1 lane, or 2")
         if self.retention is not RetentionMode.FIFO:

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from limen.errors import ConfigurationError
+from limen.policy._checks import require_port
 from limen.types import parse_duration_ns, require_type, require_whole
 
 
@@ -37,7 +38,7 @@ class EmitFailsafe:
 
     def __post_init__(self) -> None:
         if self.port is not None:
-            require_type("port", self.port, str, "name an output of the node")
+            require_port("port", self.port, "name an output of the node")
         require_type("quiesce", self.quiesce, bool, "write True or False")
 
 
@@ -56,7 +57,7 @@ class Restart:
     backoff: str = "0ns"
 
     def __post_init__(self) -> None:
-        require_whole("max restarts", self.max, 1)
+        object.__setattr__(self, "max", require_whole("max restarts", self.max, 1))
         if parse_duration_ns(self.per, what="per") == 0:
             raise ConfigurationError("restarts per 0", remedy="give a positive duration")
         parse_duration_ns(self.backoff, what="backoff")

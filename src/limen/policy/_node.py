@@ -10,6 +10,7 @@ from limen.errors import ConfigurationError
 from limen.policy._activation import Activation, ActivationRule, Periodic, Trigger
 from limen.policy._batching import Batching
 from limen.policy._budget import Budget
+from limen.policy._checks import require_port
 from limen.policy._deadline import Deadline
 from limen.policy._errors import EmitFailsafe, ErrorAction, ErrorRule, Restart
 from limen.policy._freshness import Freshness
@@ -114,7 +115,7 @@ class NodePolicy:
         remedy = 'write inputs={"port": InputPolicy(…)}'
         require_type("inputs", self.inputs, Mapping, remedy)
         for name, policy in self.inputs.items():
-            require_type("the name of an input", name, str, remedy)
+            require_port("the name of an input", name, remedy)
             require_type(f"the policy of input {name!r}", policy, InputPolicy, remedy)
         object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
 
