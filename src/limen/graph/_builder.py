@@ -10,7 +10,7 @@ from limen.errors import ConfigurationError
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
 from limen.node import Node, Sink, SinkNode, Source, SourceNode
 from limen.policy import EdgePolicy, NodePolicy
-from limen.types import parse_offset_ns, require_type, require_whole
+from limen.types import nearest, parse_offset_ns, require_type, require_whole
 
 
 class Graph:
@@ -36,9 +36,10 @@ class Graph:
         self.name = name
         self.scheduler = scheduler
         self._clock_offsets_ns: dict[int, int] = {}
-        require_type("clock_offsets", clock_offsets or {}, Mapping, 'write {1: "5ms"}')
-        for domain, offset in (clock_offsets or {}).items():
-            self.set_clock_offset(domain, offset)
+        if clock_offsets is not None:
+            require_type("clock_offsets", clock_offsets, Mapping, 'write {1: "5ms"}')
+            for domain, offset in clock_offsets.items():
+                self.set_clock_offset(domain, offset)
         self._nodes: list[NodeSpec] = []
         self._edges: list[EdgeSpec] = []
 
@@ -93,11 +94,9 @@ class Graph:
         Raises:
             ConfigurationError: No node has that name.
         """
-        for index, spec in enumerate(self._nodes):
-            if spec.name == name:
-                self._nodes[index] = replace(spec, node=_as_node(name, component))
-                return self
-        raise ConfigurationError(f"no node {name!r} in graph {self.name!r}")
+        index = self._index_of(name)
+        self._nodes[index] = replace(self._nodes[index], node=_as_node(name, component))
+        return self
 
     def connect(
         self,
@@ -154,10 +153,17 @@ class Graph:
         Raises:
             ConfigurationError: No node has that name.
         """
-        for spec in self._nodes:
+        return self._nodes[self._index_of(name)].node
+
+    def _index_of(self, name: str) -> int:
+        require_type("a node's name", name, str, "give it as text")
+        for index, spec in enumerate(self._nodes):
             if spec.name == name:
-                return spec.node
-        raise ConfigurationError(f"no node {name!r} in graph {self.name!r}")
+                return index
+        raise ConfigurationError(
+            f"no node {name!r} in graph {self.name!r}",
+            remedy=nearest(name, [spec.name for spec in self._nodes]) or "add it first",
+        )
 
     def spec(self) -> GraphSpec:
         """Return the graph as a frozen value."""
