@@ -46,11 +46,13 @@ class ContextCall:
         method: Name of the context's method.
         port: The port it was given; empty where it takes none.
         outcomes: What each call back into the node returned, or the exception it raised.
+        pushes: What each of them pushed meanwhile, by port.
     """
 
     method: str
     port: str
     outcomes: list[object] = field(default_factory=list)
+    pushes: list[list[tuple[str, Message]]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -354,6 +356,8 @@ class _RecordingContext:
     def __init__(self, ctx: StepContext, record: StepRecord, clock: PlatformClock) -> None:
         self._ctx = ctx
         self._record = record
+        # What the call back in progress has pushed; None outside of those.
+        self._pushed: list[tuple[str, Message]] | None = None
         self.clock = clock
 
     @property
@@ -408,7 +412,10 @@ class _RecordingContext:
 
     def push_output(self, port: str, message: Message) -> PushOutcome:
         kept = Message(message.header, _kept(message.payload))
-        self._record.calls.append(ContextCall("push_output", port, [kept]))
+        if self._pushed is None:
+            self._record.calls.append(ContextCall("push_output", port, [kept]))
+        else:
+            self._pushed.append((port, kept))
         return self._ctx.push_output(port, message)
 
     def _note(self, method: str, port: str) -> Callable[[Callable[[], object]], object]:
@@ -417,11 +424,16 @@ class _RecordingContext:
         self._record.calls.append(call)
 
         def noted(function: Callable[[], object]) -> object:
+            pushed: list[tuple[str, Message]] = []
+            self._pushed = pushed
             try:
                 result = function()
             except Exception as error:
                 call.outcomes.append(error)
                 raise
+            finally:
+                self._pushed = None
+                call.pushes.append(pushed)
             call.outcomes.append(_kept_result(result))
             return result
 
@@ -430,14 +442,16 @@ class _RecordingContext:
 
 def _ask_again(ctx: StepContext, call: ContextCall, called: Callable[[], None]) -> None:
     """Make a recorded call of the context, whose calls back find the recorded outcomes."""
-    outcomes = iter(call.outcomes)
+    outcomes = iter(zip(call.outcomes, call.pushes, strict=True))
 
     def answer(*given: object) -> object:
         called()
         try:
-            outcome = next(outcomes)
+            outcome, pushes = next(outcomes)
         except StopIteration:
             raise LifecycleError(_DEPARTS) from None
+        for port, message in pushes:
+            ctx.push_output(port, message)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

@@ -153,8 +153,11 @@ class StepContext(Protocol):
     def push_output(self, port: str, message: Message) -> PushOutcome:
         """Offer a message to the edges of an output; what the first of them made of it.
 
+        During a call that the context makes, what is pushed waits, ENQUEUED, until the call is
+        over, and counts with what the call returns: of more than ``max_emit`` none is emitted.
+
         Raises:
-            NodeError: More messages than ``max_emit`` allows; the excess one is not emitted.
+            NodeError: Outside of calls: more messages than ``max_emit`` allows.
         """
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limen.edge import EdgeOccupancy
-from limen.errors import LimenError, NodeError, SensorError
+from limen.errors import LimenError, NodeError
 from limen.message import (
     BatchView,
     Message,
@@ -17,13 +17,13 @@ from limen.message import (
     joined_header,
     window_header,
 )
-from limen.node import Produced, PushOutcome, SourceSignal, StepResult
+from limen.node import Node, Produced, PushOutcome, SourceSignal, StepResult, YieldUntil
 from limen.policy import Activation
 from limen.runtime._budget import Form
+from limen.runtime._calls import NodeCalls
 from limen.runtime._link import Held, Link
-from limen.runtime._state import FailedCallError, NodeState
+from limen.runtime._state import FailedCallError
 from limen.runtime._variant import call_variant
-from limen.scheduling import DegradePlan, MessagePlan
 from limen.types import (
     DeadlineNs,
     PortIndex,
@@ -36,7 +36,7 @@ from limen.types import (
 )
 
 
-class NodeContext(NodeState):
+class NodeContext(NodeCalls):
     """Implements ``StepContext`` for one node."""
 
     def begin_step(self) -> None:
@@ -72,13 +72,17 @@ class NodeContext(NodeState):
         return self.outputs[self._output(port)].next_slot()
 
     def push_output(self, port: str, message: Message) -> PushOutcome:
-        """Offer a message to the edges of an output.
+        """Offer a message to the edges of an output; during a call, once the call is over.
 
         Raises:
             NodeError: More than the node's ``max_emit`` allows.
             ManagerError: The payload does not fit the port.
         """
-        return self.outputs[self._output(port)].emit(message.header, message.payload)
+        index = self._output(port)
+        if self.pushed is None:
+            return self.outputs[index].emit(message.header, message.payload)
+        self.pushed.append((index, message.header, message.payload))
+        return PushOutcome.ENQUEUED
 
     def pop_and_process(self, port: str, process: Callable[[Message], object]) -> StepResult:
         """Take the batch prefix of an input and hand the messages over one by one."""
@@ -180,12 +184,14 @@ class NodeContext(NodeState):
         batch = BatchView(tuple(held.header for held in taken), payloads)
         slots = self.outputs[0].reserve(count) if size == count else None
         out = self._scatter[:size] if slots is None else slots
+        header = window_header(batch.headers)
         try:
-            _, instead = self._call(process, (batch, out), window_header(batch.headers), form)
+            _, instead = self._call(process, (batch, out), header, form)
+            pushed = self._take_pushed(header)
         except FailedCallError:
             while link.hold:
                 link.drop("error")
-            self._recover(window_header(batch.headers))
+            self._recover(header)
             return
         self.counters.padded += size - count
         for index, held in enumerate(taken):
@@ -198,6 +204,9 @@ class NodeContext(NodeState):
                 self._emit_instead(instead, link, held, header)
             self._note_result(held.header, [(link, held)])
             link.consume()
+        # Behind the results, whose slots were the next ones before the call.
+        for index, own, pushed_payload in pushed if instead is None else ():
+            self.outputs[index].emit(own, pushed_payload)
 
     def produce(self, port: str, try_produce: Callable[[Ticks], object]) -> StepResult:
         """Call a source once and push what it made."""
@@ -213,18 +222,15 @@ class NodeContext(NodeState):
             self._recover(None)
             if isinstance(error, StopIteration):
                 return StepResult.TERMINAL
-            # A source that fails without having moved on must not spin.
-            stays = self.plan.node.next_due() == due if due is not None else self.failed_last
-            self.failed_last = True
-            self.produced_nothing = stays or not isinstance(error, SensorError)
+            # Not asked again before the next wake-up, unless its next instant has moved on.
+            self.produced_nothing = self.plan.node.next_due() == due
             return StepResult.MADE_PROGRESS
         self._source_called(number, begun, succeeded=True)
-        self.failed_last = False
         if made is SourceSignal.END_OF_STREAM:
             self.ended_stream = True
             return StepResult.TERMINAL
         if made is SourceSignal.NOTHING_NOW:
-            self.produced_nothing = True
+            self.produced_nothing = self.plan.node.next_due() == due
             return StepResult.NO_INPUT
         if not isinstance(made, Produced):
             self._fail(
@@ -256,9 +262,11 @@ class NodeContext(NodeState):
     def step_failed(self, error: Exception, taken_before: int) -> None:
         """Account for a step that raised outside the functions it handed over."""
         self._fail(error, None)
+        self.pushed = None
         if self.taken == taken_before:
             # What it would have taken is lost, or it would fail on it for ever.
-            for link in self.flows:
+            any_one = self.plan.activation is Activation.ANY
+            for link in self.ready_inputs()[:1] if any_one else self.flows:
                 if link.waiting:
                     link.take_prefix()
         for link in self.flows:
@@ -278,6 +286,22 @@ class NodeContext(NodeState):
             None,
         )
         self._recover(None)
+
+    def step_returned(self, result: object) -> None:
+        """Account for a step that returned what is no result of a step."""
+        self._fail(
+            NodeError(
+                f"step returned {result!r}",
+                remedy="return a StepResult, or YieldUntil with a tick",
+            ),
+            None,
+        )
+        self._recover(None)
+
+    def _ask_variant(
+        self, variant: Node, given: tuple[object, ...]
+    ) -> tuple[object, StepResult | YieldUntil]:
+        return call_variant(variant, self, given)
 
     # Taking and calling.
 
@@ -365,114 +389,6 @@ class NodeContext(NodeState):
         state = self._latch_headers(triggers=False)
         state += [held.header for link, held in taken if link.plan.is_feedback]
         return joined_header(flows, state) if flows or state else self._own_header()
-
-    # One call, or what takes its place.
-
-    def _perform(
-        self,
-        process: Callable[..., object],
-        given: tuple[object, ...],
-        header: MessageHeader,
-        presented: Sequence[tuple[Link, Held]],
-    ) -> str | None:
-        """Call, sample, push; or do what takes the place of that.
-
-        Args:
-            process: What the node handed over.
-            given: Its arguments.
-            header: Of the result.
-            presented: What it is given that was never presented before.
-
-        Returns:
-            The reason if the input counts as dropped.
-
-        Raises:
-            FailedCallError: The call failed, and has been accounted for.
-        """
-        form = self._choose_form(header.sequence, presented)
-        if form not in (Form.FULL, Form.VARIANT):
-            if form is Form.DISCARD:
-                return "infeasible"
-            self._replace(form, header, presented)
-            return None
-        result, instead = self._call(process, given, header, form)
-        if instead is None:
-            dropped = self._settle_or_fail(result, self._degraded(header, form), header)
-        else:
-            dropped = None
-            self._replace(instead, header, presented)
-        if dropped is None:
-            self._note_result(header, presented)
-        return dropped
-
-    def _choose_form(self, sequence: int, presented: Sequence[tuple[Link, Held]]) -> Form:
-        """Say whether to call, and what; most nodes are called whatever comes."""
-        if not self.budget.acts:
-            return Form.FULL
-        late = [held for link, held in presented if link.is_infeasible(held)]
-        allowed = all(
-            not link.into.needs_degrade_allowed
-            or held.header.flags.contains(MessageFlags.DEGRADE_ALLOWED)
-            for link, held in presented
-        )
-        number = late[0].header.sequence if late else sequence
-        return self.budget.choose(number, infeasible=bool(late), allowed=allowed)
-
-    def _call(
-        self,
-        process: Callable[..., object],
-        given: tuple[object, ...],
-        header: MessageHeader,
-        form: Form,
-    ) -> tuple[object, Form | None]:
-        """Call the node or its variant and sample; its result, and what takes its place."""
-        begun, sequence = self._journal.tick, header.sequence
-        node, cost = self.plan.node, self.plan.sim_cost_ticks
-        action = self.plan.budget.action
-        try:
-            if form is Form.VARIANT and isinstance(action, DegradePlan):
-                node, cost = action.variant, action.sim_cost_ticks
-                result, came_to = call_variant(node, self, given)
-                if came_to is not StepResult.MADE_PROGRESS:
-                    self.variant_came_to = came_to
-            else:
-                result = process(*given)
-        except Exception as error:
-            self._after_call(begun, cost)
-            elapsed = self._journal.tick - begun
-            self.budget.after_call(node, form, sequence, elapsed, succeeded=False)
-            self._fail(error, header)
-            raise FailedCallError from error
-        self._after_call(begun, cost)
-        elapsed = self._journal.tick - begun
-        return result, self.budget.after_call(node, form, sequence, elapsed, succeeded=True)
-
-    def _replace(
-        self, form: Form, header: MessageHeader, presented: Sequence[tuple[Link, Held]]
-    ) -> None:
-        """Emit what takes the place of one result; a discarded one leaves nothing."""
-        if presented:
-            self._emit_instead(form, *presented[0], header)
-        elif form is Form.DEFAULT:
-            self._emit_default(header)
-
-    def _emit_instead(self, form: Form, link: Link, held: Held, header: MessageHeader) -> None:
-        if form is Form.DEFAULT:
-            self._emit_default(header)
-        elif form is Form.FORWARD:
-            with link.manager.read(held.token) as message:
-                self.outputs[0].emit(header, message.payload)
-
-    def _emit_default(self, header: MessageHeader) -> None:
-        action = self.plan.budget.action
-        if isinstance(action, MessagePlan):
-            self._journal.note(self.plan.name, "default", header.sequence)
-            self._emit_declared(action, header)
-
-    def _degraded(self, header: MessageHeader, form: Form) -> MessageHeader:
-        if form is Form.FULL:
-            return header
-        return header.with_flags(header.flags | MessageFlags.DEGRADED)
 
     def _source_header(self, index: int, made: Produced) -> MessageHeader:
         """Make the header of a source's message; what the source states is checked first."""

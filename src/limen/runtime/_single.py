@@ -258,7 +258,7 @@ class SingleThreadRuntime(LimenRuntime):
             for context in self._contexts:
                 if context.plan.kind is NodeKind.SOURCE:
                     self._judge.end(context, "stopped")
-        if self._journal.tick > self._drain_until:
+        if self._journal.tick >= self._drain_until:
             self._notes.append("the drain timeout passed")
             self._outcome = "stopped"
             return True
@@ -344,6 +344,11 @@ class SingleThreadRuntime(LimenRuntime):
         if context.made > made:
             self._idle_polls = 0
         took = context.taken > taken
+        if not isinstance(result, (StepResult, YieldUntil)) or (
+            isinstance(result, YieldUntil) and type(result.tick) is not int
+        ):
+            context.step_returned(result)
+            result = StepResult.MADE_PROGRESS
         if context.variant_came_to is not None:
             result = context.variant_came_to
         if took and result in (StepResult.NO_INPUT, StepResult.BACKPRESSURED):
@@ -389,7 +394,7 @@ class SingleThreadRuntime(LimenRuntime):
             due.append(self._journal.tick + self._clock.duration_to_ticks(wait_ns))
             self._idle_polls += 1
         if self._drain_until is not None:
-            due.append(self._drain_until + 1)
+            due.append(self._drain_until)
         if self._clock.stands_still:
             raise LifecycleError(
                 f"the graph waits for an instant and {type(self._clock).__name__} stands still",

@@ -59,7 +59,8 @@ class NodeState:
         self.out_links: list[Link] = []
         self.ended_stream = False
         self.produced_nothing = False
-        self.failed_last = False
+        # What the call in progress has pushed: port, header, payload. None outside of calls.
+        self.pushed: list[tuple[int, MessageHeader, object]] | None = None
         self.asleep_until = Ticks(0)
         self.counters = NodeCounters(plan)
         self.budget = BudgetKeeper(plan, self.counters, journal)
@@ -157,45 +158,55 @@ class NodeState:
             raise FailedCallError from error
 
     def _settle(self, result: object, header: MessageHeader) -> str | None:
-        """Push what a call returned; the reason if its input counts as dropped."""
+        """Emit what a call pushed and returned; the reason if its input counts as dropped."""
+        made, self.pushed = self.pushed or [], None
+        dropped: str | None = None
         match result:
             case Output(payload=payload, origin_tick=origin):
                 if not self.outputs:
                     raise NodeError("a node without outputs returned one")
-                self.outputs[0].emit(_aged(header, origin), payload)
-                return None
+                made.append((0, _aged(header, origin), payload))
             case Outputs(messages=messages, origin_tick=origin):
                 header = _aged(header, origin)
-                for port, payload in self._in_port_order(messages):
-                    port.emit(header, payload)
-                return None
+                made += [(self._output(name), header, payload) for name, payload in messages]
             case Consumed():
-                return None
+                pass
             case Skip():
-                return "skipped"
+                dropped = "skipped"
             case _:
                 raise NodeError(
                     f"process_message returned {type(result).__qualname__}",
                     remedy="return Output(payload), Outputs(…), Consumed() or Skip()",
                 )
+        self._check_emitted(made)
+        for index, own, payload in sorted(made, key=lambda one: one[0]):
+            self.outputs[index].emit(own, payload)
+        return dropped
 
-    def _in_port_order(
-        self, messages: tuple[tuple[str, object], ...]
-    ) -> list[tuple[OutputPort, object]]:
-        """Sort a call's messages by port, and refuse more of them than were declared."""
-        placed = sorted(
-            ((self._output(name), payload) for name, payload in messages),
-            key=lambda pair: pair[0],
-        )
+    def _take_pushed(self, blamed: MessageHeader) -> list[tuple[int, MessageHeader, object]]:
+        """Return what a call pushed beside its results.
+
+        Raises:
+            FailedCallError: There is more than declared; it has been accounted for.
+        """
+        made, self.pushed = self.pushed or [], None
+        try:
+            self._check_emitted(made)
+        except NodeError as error:
+            self._fail(error, blamed)
+            raise FailedCallError from error
+        return made
+
+    def _check_emitted(self, made: Sequence[tuple[int, MessageHeader, object]]) -> None:
+        """Refuse more messages of one call than were declared, before any is emitted."""
         for index, port in enumerate(self.outputs):
-            count = sum(place == index for place, _ in placed)
+            count = sum(place == index for place, _, _ in made)
             if count > port.plan.max_emit:
                 raise NodeError(
                     f"{port.name}: {count} messages emitted in a call, {port.plan.max_emit} "
                     f"declared",
                     remedy="declare max_emit",
                 )
-        return [(self.outputs[place], payload) for place, payload in placed]
 
     def _selected(self) -> Link | None:
         """Return the input that this step takes from, where any will do; the node may choose."""
@@ -282,7 +293,9 @@ class NodeState:
         age = self._journal.tick - header.creation_tick
         self.counters.age.record(self.clock.ticks_to_nanos(age))
 
-    def _note_result(self, header: MessageHeader, presented: Sequence[tuple[Link, Held]]) -> None:
+    def _note_result(
+        self, header: MessageHeader, presented: Sequence[tuple[Link, Held]], *, used: bool = True
+    ) -> None:
         """Count a result: its age, and its lateness by what was presented for the first time.
 
         Of a window, each message counts; of a joined tuple, the earliest deadline.
@@ -298,7 +311,7 @@ class NodeState:
             self._note_miss(number, ns)
         if worst_ns is not None:
             self.counters.lateness.record(worst_ns)
-        if not self.plan.outputs:
+        if used and not self.plan.outputs:
             self.counters.note_path(
                 header, self._journal.now_ns, self.clock, worst_ns, missed=bool(missed)
             )

@@ -60,7 +60,7 @@ def lower(graph: VerifiedGraph, clock: PlatformClock) -> Plan:
     plan = Plan(
         name=graph.spec.name,
         nodes=tuple(_node(graph, NodeIndex(i), inputs, clock) for i in range(count)),
-        edges=tuple(_edge(graph, EdgeIndex(i), inputs) for i in range(len(graph.links))),
+        edges=tuple(_edge(graph, EdgeIndex(i), inputs, clock) for i in range(len(graph.links))),
         scheduler=graph.spec.scheduler,
         tick_rate_hz=clock.tick_rate_hz,
         warnings=graph.warnings,
@@ -114,11 +114,22 @@ def _input(
     )
 
 
+def _whole_ticks_ns(clock: PlatformClock, ns: int | None) -> int | None:
+    """Return a policy's time as the clock can tell it, in the unit of deadlines."""
+    ticks = _ticks(clock, ns)
+    return None if ticks is None else clock.ticks_to_nanos(ticks)
+
+
 def _ticks(clock: PlatformClock, ns: int | None) -> int | None:
     return None if ns is None else clock.duration_to_ticks(ns)
 
 
-def _edge(graph: VerifiedGraph, index: EdgeIndex, inputs: list[tuple[InputPlan, ...]]) -> EdgePlan:
+def _edge(
+    graph: VerifiedGraph,
+    index: EdgeIndex,
+    inputs: list[tuple[InputPlan, ...]],
+    clock: PlatformClock,
+) -> EdgePlan:
     producer, consumer = graph.links[index]
     nodes, spec = graph.spec.nodes, graph.spec.edges[index]
     out = graph.ports[producer.node].outputs[producer.port]
@@ -131,8 +142,8 @@ def _edge(graph: VerifiedGraph, index: EdgeIndex, inputs: list[tuple[InputPlan, 
         producer=producer,
         consumer=consumer,
         policy=spec.policy,
-        default_ns=deadline.default_ns,
-        slack_ns=deadline.slack_ns,
+        default_ns=_whole_ticks_ns(clock, deadline.default_ns),
+        slack_ns=_whole_ticks_ns(clock, deadline.slack_ns) or 0,
         ring="priority2" if spec.policy.lanes == 2 else ring,
         hold=inputs[consumer.node][consumer.port].batching.max_items,
         initial=graph.initial[index],
