@@ -184,6 +184,27 @@ def test_a_choice_of_input_that_fails_loses_only_what_would_have_been_taken() ->
     runtime.stop()
 
 
+def test_a_step_can_look_ahead_without_changing_anything() -> None:
+    seen: list[object] = []
+
+    class Looking(Pushing):
+        def step(self, ctx: StepContext) -> StepResult:
+            header = ctx.in_peek_header("in")
+            seen.append(
+                (
+                    None if header is None else header.sequence,
+                    ctx.in_peek_deadline("in"),
+                    ctx.in_has_batch("in"),
+                    ctx.in_policy("in") == EdgePolicy.block(8),
+                    ctx.out_policies("out") == (EdgePolicy.block(8),),
+                )
+            )
+            return super().step(ctx)
+
+    run(Looking([0, 0]), NodePolicy(deadline="10ms"))
+    assert seen == [(0, 10 * MS, True, True, True), (1, 10 * MS, True, True, True)]
+
+
 def test_ticks_are_what_a_yield_waits_for() -> None:
     calls: list[int] = []
 

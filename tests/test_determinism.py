@@ -73,6 +73,7 @@ def test_fifty_runs_of_rich_graphs_give_one_log_each() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_thousand_runs_of_rich_graphs_give_one_log_each() -> None:
     for drawn in rich(20):
         assert_one_hash(drawn, 50)
@@ -164,3 +165,7 @@ def test_the_hash_of_strings_changes_no_decision() -> None:
         for seed in ("1", "2", "3")
     }
     assert len(seen) == 1
+
+
+def test_a_thousand_runs_of_one_graph_give_one_hash() -> None:
+    assert_one_hash(rich(1)[0], 1000)

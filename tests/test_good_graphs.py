@@ -6,12 +6,14 @@ import contextlib
 import importlib.util
 import io
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 import limen
 from limen.app import Model, check, load
@@ -231,6 +233,53 @@ def test_the_same_tables_as_json_are_the_same_graph(
     copy = tmp_path / f"{path.stem}.json"
     copy.write_text(json.dumps(tables), "utf-8")
     assert structure(load(copy).spec()) == structure(build().spec())
+
+
+@pairs
+def test_the_same_tables_as_yaml_are_the_same_graph(
+    path: Path, build: Callable[[], Graph], tmp_path: Path
+) -> None:
+    tables = tomllib.loads(path.read_text("utf-8"))
+    for node in tables["nodes"].values():
+        if "path" in node:
+            node["path"] = str((path.parent / node["path"]).resolve())
+    copy = tmp_path / f"{path.stem}.yaml"
+    copy.write_text(yaml.safe_dump(tables, sort_keys=False), "utf-8")
+    assert structure(load(copy).spec()) == structure(build().spec())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [", "is no YAML: while parsing"),
+        ("- a", "holds a list, no table"),
+        ("limen: 1\nlimen: 1", "the key 'limen' stands twice"),
+        ("a: &x [1]\nb: *x", "uses an alias"),
+        ("a: !!python/object:os.system {}", "is no YAML: could not determine a constructor"),
+    ],
+)
+def test_a_bad_yaml_file_is_refused_in_words(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(GraphError, match=re.escape(words)):
+        load(path)
+
+
+def test_without_its_extra_a_yaml_file_is_refused_by_naming_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    path = tmp_path / "graph.yaml"
+    path.write_text("limen: 1", "utf-8")
+    with pytest.raises(GraphError, match=r"limen\[yaml\]"):
+        load(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    text = (GOOD / "minimal.toml").read_text("utf-8").replace("numbers.csv", str(NUMBERS))
+    copy = tmp_path / "minimal.toml"
+    copy.write_text(text, "utf-8-sig")
+    assert structure(load(copy).spec()) == structure(minimal().spec())
 
 
 @pytest.mark.parametrize(

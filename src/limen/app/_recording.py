@@ -30,6 +30,7 @@ from limen.node import (
     YieldUntil,
 )
 from limen.platform import MonotonicClock, PlatformClock
+from limen.policy import EdgePolicy
 from limen.runtime import SingleThreadRuntime
 from limen.scheduling import DegradePlan, Plan
 from limen.telemetry import DecisionLog
@@ -376,6 +377,18 @@ class _RecordingContext:
 
     def in_peek_header(self, port: str) -> MessageHeader | None:
         return self._ctx.in_peek_header(port)
+
+    def in_peek_deadline(self, port: str) -> int | None:
+        return self._ctx.in_peek_deadline(port)
+
+    def in_has_batch(self, port: str) -> bool:
+        return self._ctx.in_has_batch(port)
+
+    def in_policy(self, port: str) -> EdgePolicy:
+        return self._ctx.in_policy(port)
+
+    def out_policies(self, port: str) -> tuple[EdgePolicy, ...]:
+        return self._ctx.out_policies(port)
 
     def out_slot(self, port: str) -> NDArray[np.generic] | None:
         return self._ctx.out_slot(port)

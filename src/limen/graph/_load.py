@@ -1,4 +1,4 @@
-"""Read a graph from a TOML file."""
+"""Make a graph of the tables of a file."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from limen.graph._components import make_component
 from limen.graph._edge_policies import edge_policy
 from limen.graph._node_policies import node_policy
 from limen.graph._problems import Problem, refuse
+from limen.graph._read import read_tables
 from limen.graph._verify import SCHEDULERS
 from limen.node import Node
-from limen.types import format_bytes, nearest
+from limen.types import nearest
 
 FORMAT_VERSION = 1
-_MOST_BYTES = 16 << 20
 _TOP_KEYS = ("edges", "limen", "name", "nodes", "runtime")
 _EDGE_KEYS = ("chain", "from", "initial", "policy", "to")
 
@@ -42,14 +42,15 @@ def load_graph(path: Path, *, allow_import: bool = False) -> LoadedGraph:
     """Read a graph file; relative paths in it start at its folder.
 
     Args:
-        path: The file: TOML, or the same tables as JSON where its name ends in ``.json``.
+        path: The file: TOML, or the same tables as JSON or YAML where its name ends in ``.json``,
+            ``.yaml`` or ``.yml``.
         allow_import: Whether a node's type may name a module (``"package.module:attribute"``).
             Without it a file cannot make anything be imported that is not installed as a component.
 
     Raises:
         GraphError: The file cannot be read, or is of an unknown format version.
     """
-    return load_document(_read(path), path, allow_import=allow_import)
+    return load_document(read_tables(path), path, allow_import=allow_import)
 
 
 def load_document(
@@ -79,66 +80,6 @@ def load_document(
     loader = _Loader(document, path, allow_import)
     loader.run()
     return loader.loaded
-
-
-def _read(path: Path) -> dict[str, object]:
-    import json
-    import tomllib
-
-    kind = "JSON" if path.suffix == ".json" else "TOML"
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MOST_BYTES + 1)
-        if len(text) > _MOST_BYTES:
-            raise ValueError(f"it is longer than {format_bytes(_MOST_BYTES)}")
-        found: object = (
-            json.loads(text, object_pairs_hook=_table_of)
-            if kind == "JSON"
-            else tomllib.loads(text.decode())
-        )
-        if isinstance(found, dict):
-            return found
-        raise ValueError(f"it holds a {type(found).__name__}, no table")
-    except OSError as error:
-        problem = Problem(
-            Code.UNREADABLE_FILE,
-            str(path),
-            f"cannot be read: {error.strerror or error}",
-            "give the path of a graph file",
-        )
-    except UnicodeDecodeError as error:
-        problem = Problem(
-            Code.UNREADABLE_FILE,
-            str(path),
-            f"is no {kind}: byte {error.start} is not UTF-8",
-            "save the file as UTF-8",
-        )
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
-        problem = Problem(
-            Code.UNREADABLE_FILE,
-            str(path),
-            f"is no {kind}: {error}",
-            "correct it there; what follows has not been read",
-        )
-    except (RecursionError, ValueError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        problem = Problem(
-            Code.UNREADABLE_FILE,
-            str(path),
-            f"cannot be read: {reason}",
-            "write one table, each key once, as the tutorial shows",
-        )
-    raise refuse(path.name, [problem])
-
-
-def _table_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Make a table of JSON; of two equal keys, as of two nodes with one name, none may be lost."""
-    table: dict[str, object] = {}
-    for key, value in pairs:
-        if key in table:
-            raise ValueError(f"the key {key!r} stands twice in one table")
-        table[key] = value
-    return table
 
 
 class _Loader:

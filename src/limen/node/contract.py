@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from limen.edge import EdgeOccupancy
 from limen.message import BatchView, Message, MessageHeader
 from limen.platform import PlatformClock
-from limen.policy import Activation
+from limen.policy import Activation, EdgePolicy
 from limen.types import PayloadSpec, SequenceNumber, Ticks
 
 
@@ -104,6 +104,18 @@ class StepContext(Protocol):
 
     def in_peek_header(self, port: str) -> MessageHeader | None:
         """Return the header of the message that would be taken next, None if none waits."""
+
+    def in_peek_deadline(self, port: str) -> int | None:
+        """Return the deadline in ns that holds here for that message, None if none does."""
+
+    def in_has_batch(self, port: str) -> bool:
+        """Whether an input's batch is full, or closed: a step could present it."""
+
+    def in_policy(self, port: str) -> EdgePolicy:
+        """Return the policy of an input's edge."""
+
+    def out_policies(self, port: str) -> tuple[EdgePolicy, ...]:
+        """Return the policies of an output's edges, as connected."""
 
     def out_slot(self, port: str) -> NDArray[np.generic] | None:
         """Return the slot that the next output will lie in, to write in place; None on the heap.

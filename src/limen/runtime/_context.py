@@ -18,7 +18,7 @@ from limen.message import (
     window_header,
 )
 from limen.node import Node, Produced, PushOutcome, SourceSignal, StepResult, YieldUntil
-from limen.policy import Activation
+from limen.policy import Activation, EdgePolicy
 from limen.runtime._budget import Form
 from limen.runtime._calls import NodeCalls
 from limen.runtime._link import Held, Link
@@ -66,6 +66,22 @@ class NodeContext(NodeCalls):
         """Return the header of the message that would be taken next, None if none waits."""
         link = self._input(port)
         return link.consumer.header_at(0) if link.waiting else None
+
+    def in_peek_deadline(self, port: str) -> int | None:
+        """Return the deadline in ns that holds here for that message, None if none does."""
+        return self._input(port).front_deadline_ns()
+
+    def in_has_batch(self, port: str) -> bool:
+        """Whether an input's batch is full, or closed: a step could present it."""
+        return self._input(port).is_ready
+
+    def in_policy(self, port: str) -> EdgePolicy:
+        """Return the policy of an input's edge."""
+        return self._input(port).plan.policy
+
+    def out_policies(self, port: str) -> tuple[EdgePolicy, ...]:
+        """Return the policies of an output's edges, as connected."""
+        return tuple(link.plan.policy for link in self.outputs[self._output(port)].links)
 
     def out_slot(self, port: str) -> NDArray[np.generic] | None:
         """Return the slot that the next output will lie in; None on the heap."""

@@ -12,6 +12,7 @@ from limen.errors import NodeError
 from limen.message import BatchView, Message, MessageHeader
 from limen.node import Node, PushOutcome, StepContext, StepResult, YieldUntil
 from limen.platform import PlatformClock
+from limen.policy import EdgePolicy
 from limen.types import Ticks
 
 _NOTHING = object()
@@ -67,6 +68,18 @@ class _VariantContext:
 
     def in_peek_header(self, port: str) -> MessageHeader | None:
         return self._ctx.in_peek_header(port)
+
+    def in_peek_deadline(self, port: str) -> int | None:
+        return self._ctx.in_peek_deadline(port)
+
+    def in_has_batch(self, port: str) -> bool:
+        return self._ctx.in_has_batch(port)
+
+    def in_policy(self, port: str) -> EdgePolicy:
+        return self._ctx.in_policy(port)
+
+    def out_policies(self, port: str) -> tuple[EdgePolicy, ...]:
+        return self._ctx.out_policies(port)
 
     def out_slot(self, port: str) -> NDArray[np.generic] | None:
         return self._ctx.out_slot(port)
