@@ -23,6 +23,10 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/hop.py
+	@echo
+	$(BIN)/python benchmarks/overload.py --plot build/overload.svg
+	@echo
+	$(BIN)/python benchmarks/deadlines.py --plot build/deadlines.svg
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -10,16 +10,12 @@ the median of the rounds' ratios.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import itertools
-import json
-import platform
-import statistics
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Annotated
@@ -28,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import limen
+from figures import Row, aligned, as_json, machine, parser_of, row_of
 from limen.app import make_runtime
 from limen.message import Message
 from limen.node import Produced, SourceSignal
@@ -57,23 +54,6 @@ class Size:
 
 FULL = Size(rounds=7, messages=1_500, calls=200_000, windows=2_000)
 FAST = Size(rounds=5, messages=20, calls=200, windows=8)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One figure: ``value`` and ``baseline`` are medians, ``min`` and ``max`` the value's."""
-
-    bench: str
-    case: str
-    target: str
-    metrics: bool
-    value: float
-    unit: str
-    baseline: float
-    ratio: float
-    runs: int
-    min: float
-    max: float
 
 
 def same(x: int) -> int:
@@ -199,7 +179,7 @@ def hop_rows(size: Size) -> list[Row]:
     for (case, target), values in found.items():
         if case != "direct":
             calls = found["direct", "tensor" if "tensor" in case else "object"]
-            rows.append(_row("hop", case, target, "ns", values, calls))
+            rows.append(row_of("hop", case, target, "ns", values, calls))
     return rows
 
 
@@ -253,40 +233,11 @@ def inference_rows(size: Size) -> list[Row]:
             bare[batch].append(session_rate(windows, batch, size.windows))
             graphs[batch].append(pipeline_rate(windows, batch, size.windows))
     return [
-        _row("inference", f"activity_batch{batch}", "reference", "1/s", graphs[batch], bare[batch])
+        row_of(
+            "inference", f"activity_batch{batch}", "reference", "1/s", graphs[batch], bare[batch]
+        )
         for batch in batches
     ]
-
-
-def _row(
-    bench: str, case: str, target: str, unit: str, values: list[float], baseline: list[float]
-) -> Row:
-    ratios = [value / base for value, base in zip(values, baseline, strict=True)]
-    return Row(
-        bench=bench,
-        case=case,
-        target=target,
-        metrics=target == "reference",
-        value=statistics.median(values),
-        unit=unit,
-        baseline=statistics.median(baseline),
-        ratio=statistics.median(ratios),
-        runs=len(values),
-        min=min(values),
-        max=max(values),
-    )
-
-
-def machine() -> str:
-    """Name the Python and the processor that the figures belong to."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    return f"{platform.python_implementation()} {platform.python_version()} on {model}"
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -294,32 +245,22 @@ def table(rows: Sequence[Row]) -> str:
     head = ("bench", "case", "target", "value", "unit", "baseline", "ratio", "runs", "min", "max")
     cells = [head]
     for row in rows:
-        ratio = f"{row.ratio:.2f}" if row.ratio < 10 else f"{row.ratio:.0f}"
+        ratio = "" if row.ratio is None else f"{row.ratio:.{2 if row.ratio < 10 else 0}f}"
         figures = [f"{value:.0f}" for value in (row.value, row.baseline, row.min, row.max)]
         value, baseline, least, most = figures
         names = (row.bench, row.case, row.target)
         cells.append((*names, value, row.unit, baseline, ratio, str(row.runs), least, most))
-    widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
-    lines = []
-    for line in cells:
-        padded = [
-            cell.ljust(width) if column < 3 or column == 4 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        lines.append("  ".join(padded).rstrip())
-    return "\n".join(lines)
+    return aligned(cells, left=(0, 1, 2, 4))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description="Measure hops and inference in ratios.")
-    parser.add_argument("--json", action="store_true", help="print a list of objects")
-    parser.add_argument("--fast", action="store_true", help="little work: for tests, not figures")
+    parser = parser_of("Measure hops and inference in ratios.", plots=False)
     chosen = parser.parse_args(arguments)
     size = FAST if chosen.fast else FULL
     rows = [*hop_rows(size), *inference_rows(size)]
     if chosen.json:
-        print(json.dumps([asdict(row) for row in rows], indent=1))
+        print(as_json(rows))
     else:
         print(table(rows))
         print("\nhop: ns per message and node; baseline: a direct call of the same function")
