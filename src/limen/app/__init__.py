@@ -5,10 +5,12 @@ from limen.app._model import Model
 from limen.app._recording import Recorder, Recording, replay
 from limen.app._report import Report, json_line
 from limen.app._run import check, load, make_runtime, run, set_speed
+from limen.app._swap import ModelWatcher, swap_model
 
 __all__ = [
     "Finding",
     "Model",
+    "ModelWatcher",
     "Recorder",
     "Recording",
     "Report",
@@ -21,4 +23,5 @@ __all__ = [
     "replay",
     "run",
     "set_speed",
+    "swap_model",
 ]

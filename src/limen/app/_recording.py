@@ -85,6 +85,7 @@ class Recording:
         plan: What was run.
         instants: Samples of the clock, in order.
         starts: By part, what each start came to: the next instant after it, or what it raised.
+        adoptions: By part, what it took over between steps, by how often it had been asked before.
         steps: By part, in order. Parts are the nodes by index, and behind them their variants.
         stopped_at: Decision point at which a stop was seen; None if none was requested.
     """
@@ -93,6 +94,7 @@ class Recording:
     instants: list[Ticks] = field(default_factory=list)
     starts: list[list[Ticks | Exception | None]] = field(default_factory=list)
     steps: list[list[StepRecord]] = field(default_factory=list)
+    adoptions: list[dict[int, str]] = field(default_factory=list)
     stopped_at: int | None = None
 
 
@@ -116,7 +118,12 @@ class Recorder:
         used = MonotonicClock() if clock is None else clock
         plan = check(graph, used)
         parts = 2 * len(plan.nodes)
-        recording = Recording(plan, [], [[] for _ in range(parts)], [[] for _ in range(parts)])
+        recording = Recording(
+            plan,
+            starts=[[] for _ in range(parts)],
+            steps=[[] for _ in range(parts)],
+            adoptions=[{} for _ in range(parts)],
+        )
         self.recording = recording
         self.runtime = SingleThreadRuntime(
             _with_stands(plan, lambda node, part: _RecordingNode(node, part, recording, used)),
@@ -253,6 +260,7 @@ class _RecordingNode(_Stand):
         super().__init__(node, part, recording)
         self._clock = clock
         self._step = StepRecord()
+        self._asked = 0
 
     def initialize(self, clock: PlatformClock, ports: NodePorts) -> None:
         # A node's own looks at the clock are no samples of the executor.
@@ -288,6 +296,13 @@ class _RecordingNode(_Stand):
     def resumed(self, now: Ticks) -> None:
         self._node.resumed(now)
 
+    def adopt(self) -> str | None:
+        adopted = self._node.adopt()
+        if adopted is not None:
+            self._recording.adoptions[self._part][self._asked] = adopted
+        self._asked += 1
+        return adopted
+
     def on_watchdog_timeout(self) -> None:
         self._node.on_watchdog_timeout()
 
@@ -316,6 +331,7 @@ class _ReplayNode(_Stand):
         super().__init__(node, part, recording)
         self._starts = iter(recording.starts[part])
         self._steps = iter(recording.steps[part])
+        self._asked = 0
         self._step = StepRecord()
         self._due: Ticks | None = None
 
@@ -339,6 +355,10 @@ class _ReplayNode(_Stand):
         if isinstance(record.result, (StepResult, YieldUntil)):
             return record.result
         raise LifecycleError(_DEPARTS)
+
+    def adopt(self) -> str | None:
+        self._asked += 1
+        return self._recording.adoptions[self._part].get(self._asked - 1)
 
     def _move_on(self) -> None:
         """Be called back: a source has its next instant then."""

@@ -29,6 +29,7 @@ _Bind = Callable[[str, str, int, object, tuple[int, ...], int], None]
 _MAX_BINDINGS = 1024
 _MAX_BOUND_BYTES = 256 << 20
 _ONNX_BFLOAT16 = 16
+_EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 class _Tensor(Protocol):
@@ -193,7 +194,6 @@ def _open(artifact: ModelArtifact, threads: int) -> _Session:
             code=Code.RESOURCE_UNAVAILABLE,
             remedy="pip install limen[onnx]",
         ) from error
-    source = artifact.data if artifact.path is None else str(artifact.path)
     try:
         if not artifact.data:
             raise ValueError("it is empty")
@@ -202,8 +202,14 @@ def _open(artifact: ModelArtifact, threads: int) -> _Session:
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4
+        if artifact.path is not None:
+            # The bytes that the digest is of, not what may lie there by now.
+            folder = str(artifact.path.resolve().parent)
+            options.add_session_config_entry(_EXTERNAL_FOLDER, folder)
         providers = ["CPUExecutionProvider"]
-        session: _Session = onnxruntime.InferenceSession(source, options, providers=providers)
+        session: _Session = onnxruntime.InferenceSession(
+            artifact.data, options, providers=providers
+        )
     except Exception as error:
         raise InferenceError(
             f"model {artifact.label!r} is not a model that ONNX Runtime can load: {_reason(error)}",

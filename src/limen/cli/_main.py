@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from limen.app import State, check, diagnose, json_line, load, set_speed
+from limen.app import ModelWatcher, State, check, diagnose, json_line, load, set_speed
 from limen.cli._demo import run_demo
 from limen.cli._draw import DrawingFormat, draw
 from limen.cli._execute import ExitCode, execute, settle
@@ -52,6 +54,13 @@ _Import = Annotated[
 ]
 
 
+_WatchModel = Annotated[
+    bool,
+    typer.Option(
+        "--watch-model",
+        help="Take a model's file over when it changes; one that does not fit leaves the old one.",
+    ),
+]
 _Log = Annotated[
     Path | None,
     typer.Option("--log", metavar="FILE", help="Write every decision to a file, to be read."),
@@ -73,13 +82,14 @@ def run(
     allow_import: _Import = False,
     log: _Log = None,
     log_bytes: _LogBytes = None,
+    watch_model: _WatchModel = False,
 ) -> None:
     """Run a graph until its sources end; results on stdout, the accounting at the end."""
     _keep_apart({"FILE": file, "--log": log, "--log-bytes": log_bytes})
     graph = _load(file, allow_import)
     _apply_speed(graph, speed)
     clock = _clock(sim)
-    with decision_log(clock, log, log_bytes) as decisions:
+    with decision_log(clock, log, log_bytes) as decisions, _watching(graph, watch_model):
         report, code = execute(graph, clock, decisions)
     if json:
         try:
@@ -192,6 +202,22 @@ def _say(text: str) -> None:
 def printable_lines(text: str) -> str:
     """Escape what a terminal would act on, but keep line breaks."""
     return "\n".join(printable(line) for line in text.split("\n"))
+
+
+@contextmanager
+def _watching(graph: Graph, wanted: bool) -> Iterator[None]:
+    """Watch the files of a graph's models, and say on stderr what became of each change."""
+    if not wanted:
+        yield
+        return
+    watcher = ModelWatcher(graph, lambda text: print(f"limen: {printable(text)}", file=sys.stderr))
+    if not watcher.watched:
+        raise ConfigurationError(
+            f"graph {graph.name!r} has no model that comes from a file",
+            remedy="leave --watch-model out",
+        )
+    with watcher:
+        yield
 
 
 def _load(file: Path, allow_import: bool) -> Graph:

@@ -47,15 +47,25 @@ class InferenceModel(Node):
         self._limit = None if max_batch is None else require_whole("max_batch", max_batch)
         self._first_axis_is_batch = first_axis_is_batch
         self._loaded: ComputeModel | None = None
+        self._staged: tuple[ComputeModel, ModelArtifact] | None = None
+        self._previous: tuple[ComputeModel, ModelArtifact | Path] | None = None
+        self._rolled_back = False
 
     def prepare(self) -> None:
         """Load the model and read its ports."""
         if self._loaded is not None:
             return
-        if isinstance(self._artifact, Path):
-            self._artifact = ModelArtifact.from_path(self._artifact)
-        label = self._artifact.label
-        model = self.backend.load_model(self._artifact)
+        artifact = self._artifact
+        if isinstance(artifact, Path):
+            artifact = self._artifact = ModelArtifact.from_path(artifact)
+        loaded, fixed_batch, limit = self._load(artifact)
+        self.fixed_batch, self.max_batch = fixed_batch, limit
+        self._loaded = loaded
+
+    def _load(self, artifact: ModelArtifact) -> tuple[ComputeModel, int | None, int | None]:
+        """Load a model; it, the length of its fixed batch, and the most items in a call."""
+        label = artifact.label
+        model = self.backend.load_model(artifact)
         metadata = model.metadata
         if len(metadata.inputs) != 1 or len(metadata.outputs) != 1:
             raise InferenceError(
@@ -65,11 +75,75 @@ class InferenceModel(Node):
                 remedy="use a model with one input and one output",
             )
         limit = metadata.max_batch
+        fixed_batch = None
         if self._first_axis_is_batch:
-            limit = self.fixed_batch = _common_batch(metadata, label)
+            limit = fixed_batch = _common_batch(metadata, label)
         limits = (self._limit, self.backend.capabilities().max_batch, limit)
-        self.max_batch = min((n for n in limits if n is not None), default=None)
-        self._loaded = model
+        return model, fixed_batch, min((n for n in limits if n is not None), default=None)
+
+    def stage(self, artifact: ModelArtifact) -> None:
+        """Load and warm another model beside the one that runs; the next step takes it over.
+
+        Called from any thread while the graph runs; blocks until the model has answered once. The
+        model that runs is not touched, and stays where this raises.
+
+        Args:
+            artifact: The new model; its ports and batches are those of the old one.
+
+        Raises:
+            InferenceError: It cannot be loaded, does not fit, or fails.
+        """
+        old = self.model
+        model, fixed_batch, limit = self._load(artifact)
+        wanted, found = (_shape_of(m.metadata) for m in (old, model))
+        if wanted != found or fixed_batch != self.fixed_batch:
+            raise InferenceError(
+                f"model {artifact.label!r} has other ports than the one that runs",
+                code=Code.MODEL_PORT_MISMATCH,
+                remedy="swap in a model of the same inputs and outputs",
+            )
+        if limit is not None and (self.max_batch is None or limit < self.max_batch):
+            raise InferenceError(
+                f"model {artifact.label!r} takes at most {limit} items, the one that runs more",
+                code=Code.MODEL_PORT_MISMATCH,
+                remedy="export it with a free batch axis, or lower max_batch",
+            )
+        self._warm(model)
+        # One assignment: the step that comes next sees all of it or nothing.
+        self._staged = (model, artifact)
+
+    @property
+    def has_staged(self) -> bool:
+        """Whether a staged model waits for the next step."""
+        return self._staged is not None
+
+    def _warm(self, model: ComputeModel) -> None:
+        """Have a model answer once on zeros, so that it is known to work and has all it needs."""
+        (_, takes), (_, gives) = model.metadata.inputs[0], model.metadata.outputs[0]
+        if not (takes.is_fixed and gives.is_fixed):
+            return
+        lead = () if self.fixed_batch is not None else (1,)
+        inp = np.zeros((*lead, *takes.fixed_shape), takes.dtype.numpy_dtype())
+        out = np.zeros((*lead, *gives.fixed_shape), gives.dtype.numpy_dtype())
+        if self.fixed_batch is None:
+            model.infer_batch(inp, out)
+        else:
+            model.infer_one(inp, out)
+
+    def adopt(self) -> str | None:
+        """Take over a staged model; told as the decision log has it, None if there is nothing."""
+        if self._rolled_back:
+            self._rolled_back = False
+            return "rolled_back"
+        staged, self._staged = self._staged, None
+        if staged is None:
+            return None
+        if self._loaded is not None:
+            self._loaded.drain()
+            # Kept until the new one has answered in earnest.
+            self._previous = (self._loaded, self._artifact)
+        self._loaded, self._artifact = staged
+        return "swapped"
 
     @property
     def model(self) -> ComputeModel:
@@ -85,6 +159,11 @@ class InferenceModel(Node):
                 remedy="check the graph first",
             )
         return self._loaded
+
+    @property
+    def path(self) -> Path | None:
+        """The model's file; None if it was given as bytes."""
+        return self._artifact if isinstance(self._artifact, Path) else self._artifact.path
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -132,10 +211,31 @@ class InferenceModel(Node):
 
     def _infer(self, batch: BatchView, out: NDArray[np.generic]) -> None:
         payloads = np.asarray(batch.payloads)
+        if self._previous is None:
+            self._run(payloads, out)
+            return
+        try:
+            self._run(payloads, out)
+        except InferenceError:
+            # The first call of a new model: the old one does it, and stays.
+            self._loaded, self._artifact = self._previous
+            self._rolled_back = True
+            self._run(payloads, out)
+        finally:
+            self._previous = None
+
+    def _run(self, payloads: NDArray[np.generic], out: NDArray[np.generic]) -> None:
         if self.fixed_batch is None:
             self.model.infer_batch(payloads, out)
         else:
             self.model.infer_one(payloads, out)
+
+
+def _shape_of(metadata: ModelMetadata) -> tuple[tuple[str, object, object], ...]:
+    """Return what two models must have in common; names of classes may differ."""
+    return tuple(
+        (name, spec.dtype, spec.shape) for name, spec in (*metadata.inputs, *metadata.outputs)
+    )
 
 
 def _common_batch(metadata: ModelMetadata, label: str) -> int:

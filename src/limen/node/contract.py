@@ -258,6 +258,14 @@ class Node(abc.ABC):
     def on_watchdog_timeout(self) -> None:  # noqa: B027 - most have nothing to give up
         """Told, after a call that exceeded its watchdog, once for each such call."""
 
+    def adopt(self) -> str | None:
+        """Take over, between two steps, what was prepared beside the run; asked of models.
+
+        Returns:
+            What the decision log says of it; None if there was nothing.
+        """
+        return None
+
     def stop(self) -> None:  # noqa: B027 - nothing to release for most
         """Release what ``initialize`` and ``start`` took; called once, also after a failure."""
 

@@ -17,7 +17,7 @@ from limen.message import (
     joined_header,
     window_header,
 )
-from limen.node import Node, Produced, PushOutcome, SourceSignal, StepResult, YieldUntil
+from limen.node import Node, NodeKind, Produced, PushOutcome, SourceSignal, StepResult, YieldUntil
 from limen.policy import Activation, EdgePolicy
 from limen.runtime._budget import Form
 from limen.runtime._calls import NodeCalls
@@ -44,11 +44,20 @@ class NodeContext(NodeCalls):
         self.last_step = self._journal.tick
         self.variant_came_to = None
         self.use_period()
+        if self.plan.kind is NodeKind.MODEL:
+            self._adopt()
         for port in self.outputs:
             port.begin_step()
         for link in self.links:
             if link.is_latch and link.refresh():
                 self._note_wait(link.hold[0])
+
+    def _adopt(self) -> None:
+        for part in self.plan.parts:
+            adopted = part.adopt()
+            if adopted is not None:
+                self.counters.swaps += 1
+                self._journal.note(self.plan.name, "swap", self.counters.swaps, adopted)
 
     def in_occupancy(self, port: str) -> EdgeOccupancy:
         """Return how full an input's edge is."""

@@ -56,6 +56,7 @@ class NodeCounters:
         self.degraded = 0
         self.missed_periods = 0
         self.restarts = 0
+        self.swaps = 0
         self.gathers = 0
         self.padded = 0
         self.input_copies = 0
@@ -128,6 +129,7 @@ class NodeCounters:
             degraded=self.degraded,
             missed_periods=self.missed_periods,
             restarts=self.restarts,
+            swaps=self.swaps,
             gathers=self.gathers,
             padded=self.padded,
             input_copies=self.input_copies,

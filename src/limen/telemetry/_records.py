@@ -114,6 +114,7 @@ class NodeStatistics:
         degraded: Calls of the cheaper variant.
         missed_periods: Periods without a step.
         restarts: Restarts after failures.
+        swaps: Models taken over while running, and given up again.
         gathers: Batches copied together because their slots were not neighbours.
         padded: Items that filled up batches of fixed length, and whose results were thrown away.
         input_copies: Tensors copied for it, because it makes objects that may keep a view of them.
@@ -139,6 +140,7 @@ class NodeStatistics:
     degraded: int
     missed_periods: int
     restarts: int
+    swaps: int
     gathers: int
     padded: int
     input_copies: int
