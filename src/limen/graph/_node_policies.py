@@ -42,6 +42,7 @@ _KEYS = (
     "error_action",
     "freshness",
     "inputs",
+    "interval",
     "liveness",
     "sim_cost",
 )
@@ -69,6 +70,7 @@ def node_policy(place: str, table: object) -> tuple[NodePolicy, list[Problem]]:
         freshness=read("freshness", _freshness, Freshness()),
         liveness=read("liveness", _liveness, Liveness()),
         inputs=_inputs(reader),
+        interval=read("interval", _interval, None),
     )
     return policy, reader.problems
 
@@ -90,6 +92,11 @@ def _batching(value: object) -> Batching:
 
 def _sim_cost(value: object) -> str:
     parse_duration_ns(value, what="sim_cost")  # type: ignore[arg-type]
+    return str(value)
+
+
+def _interval(value: object) -> str:
+    parse_duration_ns(value, what="interval")  # type: ignore[arg-type] # it says so itself
     return str(value)
 
 

@@ -168,6 +168,10 @@ class CsvSource(Source):
                 self._anchor, self._rows_since_anchor = due, 0
         return True
 
+    def interval_ns(self) -> Fraction | None:
+        """Return the distance between rows; None where they go as fast as they can."""
+        return self._interval_ns
+
     def close(self) -> None:
         """Close the file; idempotent."""
         if self._rows is not None:

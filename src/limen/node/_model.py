@@ -33,6 +33,7 @@ class InferenceModel(Node):
     """
 
     kind = NodeKind.MODEL
+    one_to_one = True
 
     def __init__(
         self,

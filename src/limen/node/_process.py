@@ -47,6 +47,13 @@ class ProcessNode(Node):
     def prepare(self) -> None:
         """Read the ports from the annotations."""
         signature = self._read()
+        own = type(self)
+        answers_itself = (
+            own.process_message is not ProcessNode.process_message
+            or own.process_joined is not ProcessNode.process_joined
+        )
+        if signature.always and not answers_itself:
+            self.one_to_one = True
         if self.kind is NodeKind.PROCESS:
             self.kind = _kind_of(signature)
 

@@ -31,12 +31,14 @@ class Signature:
         outputs: The port ``out``, or one a field of the NamedTuple that is returned.
         fields: Names of these fields; empty for a single output.
         with_out: Whether a parameter ``out`` receives the output's slot.
+        always: Whether it returns a payload whatever comes, as its annotation says.
     """
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     fields: tuple[str, ...]
     with_out: bool
+    always: bool = False
 
 
 def read_signature(process: Callable[..., object], place: str, *, window: bool) -> Signature:
@@ -75,8 +77,10 @@ def read_signature(process: Callable[..., object], place: str, *, window: bool) 
         hint, optional = _without_none(_hint(hints, name, place, what))
         spec = _read(hint, place, what, window=window)
         inputs.append(Port("in" if len(names) == 1 else name, spec, optional))
-    outputs, fields = _outputs(_hint(hints, "return", place, "its result"), place)
-    return Signature(tuple(inputs), outputs, fields, "out" in parameters)
+    hint = _hint(hints, "return", place, "its result")
+    outputs, fields = _outputs(hint, place)
+    always = not fields and not _without_none(hint)[1]
+    return Signature(tuple(inputs), outputs, fields, "out" in parameters, always)
 
 
 def _parameters(process: Callable[..., object], place: str) -> Mapping[str, inspect.Parameter]:

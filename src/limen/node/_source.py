@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import enum
 from collections.abc import Mapping
+from fractions import Fraction
 
 import msgspec
 
@@ -86,6 +87,10 @@ class Source(abc.ABC):
         """Return the instant of the next message; None for a source without a schedule."""
         return None
 
+    def interval_ns(self) -> Fraction | int | None:
+        """Return the distance between its messages in ns, if it keeps one; for ``check``."""
+        return None
+
     def resumed(self, now: Ticks) -> None:  # noqa: B027 - live sources do not wait
         """Told before the first call after full outputs held a pausable source back."""
 
@@ -157,6 +162,10 @@ class SourceNode(Node):
         """Pass it on."""
         if self.source.pausable:
             self.source.resumed(now)
+
+    def interval_ns(self) -> Fraction | int | None:
+        """Ask the source."""
+        return self.source.interval_ns()
 
     def locate(self, sequence: SequenceNumber) -> str | None:
         """Ask the source."""

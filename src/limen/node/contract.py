@@ -6,6 +6,7 @@ import abc
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
@@ -197,6 +198,9 @@ class Node(abc.ABC):
         activation: Which of several inputs a step needs, unless the policy says.
         first_needs: Messages it takes before its first result.
         then_needs: Messages it takes for each further result.
+        one_to_one: Whether every call that succeeds emits one message on its output (of a model,
+            one for each item; of a node with ``then_needs``, one for so many messages). What is
+            known of rates holds on behind such nodes.
         clock_domain: Of a source, whose clock states its instants; None for the graph's own.
     """
 
@@ -208,6 +212,7 @@ class Node(abc.ABC):
     activation: Activation = Activation.ALL
     first_needs: int = 1
     then_needs: int = 1
+    one_to_one: bool = False
     clock_domain: int | None = None
 
     def prepare(self) -> None:  # noqa: B027 - most nodes need nothing from outside
@@ -281,6 +286,10 @@ class Node(abc.ABC):
 
     def next_due(self) -> Ticks | None:
         """Return the next instant at which a timed source has something; None for all others."""
+        return None
+
+    def interval_ns(self) -> Fraction | int | None:
+        """Return the distance between the messages of a source in ns, if it keeps one."""
         return None
 
     def resumed(self, now: Ticks) -> None:  # noqa: B027 - only sources are held back

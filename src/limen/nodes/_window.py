@@ -40,6 +40,7 @@ class Window(ProcessNode):
         self.stride = stride
         self.first_needs = size
         self.then_needs = stride
+        self.one_to_one = True
         self._state_bytes = 0
         self._ring: NDArray[np.generic] | None = None
         self._origins: list[Ticks] = []

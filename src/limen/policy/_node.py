@@ -59,6 +59,8 @@ class NodePolicy:
         freshness: How old what its inputs present may be.
         liveness: How long its inputs and the node itself may be silent.
         inputs: What holds for single inputs instead, by name.
+        interval: Of a source that keeps no schedule, the shortest time between its messages: text
+            with a unit; ``check`` counts on it.
     """
 
     batching: Batching = field(default_factory=Batching.none)
@@ -71,6 +73,7 @@ class NodePolicy:
     freshness: Freshness | str = field(default_factory=Freshness)
     liveness: Liveness | str = field(default_factory=Liveness)
     inputs: Mapping[str, InputPolicy] = field(default_factory=dict, hash=False)
+    interval: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.deadline, str):
@@ -110,6 +113,7 @@ class NodePolicy:
             "liveness", self.liveness, Liveness, 'write it as in "40ms", or use Liveness(…)'
         )
         self._check_inputs()
+        gap_ns("interval", self.interval)
 
     def _check_inputs(self) -> None:
         remedy = 'write inputs={"port": InputPolicy(…)}'
@@ -133,6 +137,11 @@ class NodePolicy:
     def max_step_gap_ns(self) -> int | None:
         """Largest gap between steps in nanoseconds; None for no limit."""
         return gap_ns("max_step_gap", self._liveness.max_step_gap)
+
+    @property
+    def interval_ns(self) -> int | None:
+        """The declared interval in nanoseconds."""
+        return gap_ns("interval", self.interval)
 
     @property
     def on_error(self) -> ErrorRule:

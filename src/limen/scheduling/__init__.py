@@ -1,5 +1,13 @@
 """Which node is stepped next, and the frozen Plan that executors run."""
 
+from limen.scheduling._bounds import (
+    BatchDelay,
+    Bounds,
+    MemoryShare,
+    NodeShare,
+    PathBound,
+    bounds,
+)
 from limen.scheduling._lower import gather_items, lower
 from limen.scheduling._plan import (
     BudgetPlan,
@@ -23,6 +31,8 @@ from limen.scheduling._policies import (
 from limen.scheduling.contract import DequeuePolicy, NodeSummary, Readiness
 
 __all__ = [
+    "BatchDelay",
+    "Bounds",
     "BudgetPlan",
     "CriticalityPolicy",
     "DegradePlan",
@@ -30,15 +40,19 @@ __all__ = [
     "EdfPolicy",
     "EdgePlan",
     "InputPlan",
+    "MemoryShare",
     "MessagePlan",
     "NodePlan",
+    "NodeShare",
     "NodeSummary",
     "OutputPlan",
+    "PathBound",
     "Plan",
     "Readiness",
     "RestartPlan",
     "RoundRobin",
     "ThroughputPolicy",
+    "bounds",
     "gather_items",
     "lower",
     "make_policy",

@@ -202,6 +202,7 @@ def _node(
         step_gap_ticks=_ticks(clock, spec.policy.max_step_gap_ns),
         clock_offset_ticks=clock.nanos_to_ticks(offset_ns),
         clock_offset_ns=offset_ns,
+        interval_ns=spec.policy.interval_ns,
     )
 
 

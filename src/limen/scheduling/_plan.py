@@ -203,6 +203,7 @@ class NodePlan:
         step_gap_ticks: Longest time between steps; None for no limit.
         clock_offset_ticks: Of a source, what is added to the instants that it states.
         clock_offset_ns: The same in nanoseconds.
+        interval_ns: Of a source, the shortest time between its messages, as its policy declares.
         on_error: What a failed call does.
         owns_input: Whether it is handed copies of tensors: what it emits are objects, which may
             keep a view of its input longer than the slot is its own.
@@ -227,6 +228,7 @@ class NodePlan:
     step_gap_ticks: int | None = None
     clock_offset_ticks: int = 0
     clock_offset_ns: int = 0
+    interval_ns: int | None = None
 
     @property
     def error_action(self) -> str:

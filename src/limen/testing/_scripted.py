@@ -96,6 +96,10 @@ class ScriptedSource(Source):
         """Return the instant of the next entry; None for an untimed script."""
         return self._due[self._place] if self._due else None
 
+    def interval_ns(self) -> int | None:
+        """Return ``every``, where there is nothing but plain messages."""
+        return None if any("result" in entry for entry in self._script) else self._every_ns
+
     def try_produce(self, now: Ticks) -> Produced | SourceSignal:
         """Return the next entry's message, or what the entry says instead."""
         if self._place == len(self._script):
@@ -178,6 +182,7 @@ class ScriptedNode(Node):
         self.max_emit = max([1, *counts])
         self._payload = np.zeros(size_bytes, np.uint8)
         self._spec = TensorSpec(DataType.U8, (size_bytes,))
+        self.one_to_one = not script and len(self._outputs) == 1
         if len(self._inputs) > 1:
             self.kind = NodeKind.JOIN
         elif len(self._outputs) > 1:
@@ -308,6 +313,7 @@ class ScriptedModel(Node):
     """
 
     kind = NodeKind.MODEL
+    one_to_one = True
 
     def __init__(
         self, script: list[str | dict[str, object]] | None = None, keeps_place: bool = False
