@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from limen.app._report import Report
-from limen.errors import ConfigurationError
-from limen.graph import Graph, load_graph, verify
+from limen.errors import Code, ConfigurationError
+from limen.graph import Graph, Problem, load_graph, refuse, verify
 from limen.node import SourceNode
 from limen.platform import MonotonicClock, PlatformClock
 from limen.runtime import SingleThreadRuntime
-from limen.scheduling import Plan, lower
+from limen.scheduling import Plan, bounds, lower
 from limen.telemetry import DecisionLog, PolicyEvent
 
 
@@ -35,13 +35,27 @@ def load(path: str | Path, *, allow_import: bool = False) -> Graph:
     return loaded.graph
 
 
-def check(graph: Graph, clock: PlatformClock | None = None) -> Plan:
+def check(graph: Graph, clock: PlatformClock | None = None, *, strict: bool = False) -> Plan:
     """Verify a graph and lower it to a Plan, without starting anything.
+
+    ``limen.scheduling.bounds`` says of a Plan what it will take.
+
+    Args:
+        graph: What to check.
+        clock: Whose ticks times are converted to; real time if not given.
+        strict: Whether a graph that declares more work than one thread can do is refused.
 
     Raises:
         GraphError: ``problems`` lists all that is wrong with it.
     """
-    return lower(verify(graph.spec()), MonotonicClock() if clock is None else clock)
+    plan = lower(verify(graph.spec()), MonotonicClock() if clock is None else clock)
+    if strict:
+        share = bounds(plan).utilisation
+        if share is not None and share > 1:
+            text = f"utilisation {share:.3g}: more work comes than one thread can do"
+            remedy = "lower rates or costs, or drop --strict: what the queues cannot hold is lost"
+            raise refuse(graph.name, [Problem(Code.OVERLOADED, "graph", text, remedy)])
+    return plan
 
 
 def make_runtime(

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from limen.app import ModelWatcher, State, check, diagnose, json_line, load, set_speed
+from limen.cli._check import describe_plan, plan_json
 from limen.cli._demo import run_demo
 from limen.cli._draw import DrawingFormat, draw
 from limen.cli._execute import ExitCode, execute, settle
@@ -19,8 +20,8 @@ from limen.cli._log import decision_log
 from limen.errors import ConfigurationError, GraphError, LimenError
 from limen.graph import Graph, Problem
 from limen.platform import MonotonicClock, PlatformClock, SimClock
-from limen.scheduling import EdgePlan, Plan
-from limen.types import describe_spec, format_bytes, printable
+from limen.scheduling import bounds
+from limen.types import printable
 
 _EPILOG = (
     "Exit codes: 0 the graph ran to its end (losses that a policy decided are in the accounting); "
@@ -54,6 +55,10 @@ _Import = Annotated[
 ]
 
 
+_Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse a graph that declares more work than one thread can do."),
+]
 _WatchModel = Annotated[
     bool,
     typer.Option(
@@ -105,34 +110,23 @@ def run(
 
 
 @_app.command(name="check", epilog=_EPILOG)
-def check_command(file: _File, json: _Json = False, allow_import: _Import = False) -> None:
+def check_command(
+    file: _File, json: _Json = False, allow_import: _Import = False, strict: _Strict = False
+) -> None:
     """Say all that is wrong with a graph, or what it will take; start nothing."""
     try:
-        plan = check(_load(file, allow_import), SimClock())
+        plan = check(_load(file, allow_import), SimClock(), strict=strict)
     except GraphError as error:
         if not json:
             raise
         print(_problems_json(error))
         raise typer.Exit(ExitCode.INVALID) from error
+    found = bounds(plan)
     if json:
-        print(_plan_json(plan))
+        print(plan_json(plan, found))
         return
-    _say(f"graph {printable(plan.name)}: valid ({plan.profile} profile, {plan.scheduler})")
-    for node in plan.nodes:
-        ports = [f"{port.name} {describe_spec(port.spec)}" for port in node.outputs]
-        _say(f"  node {node.name}: {node.kind.value}{' -> ' if ports else ''}{', '.join(ports)}")
-    for edge in plan.edges:
-        slots = plan.nodes[edge.producer.node].outputs[edge.producer.port]
-        _say(
-            f"  edge {edge.name}: {edge.policy.kind}, {_items(edge)}, "
-            f"{slots.depth} slots, {format_bytes(slots.memory_bytes)}"
-        )
-    for node in plan.nodes:
-        if node.owns_input:
-            _say(f"  copy: {node.name} gets copies of its input, as it makes objects of tensors")
-    _say(f"  memory bound: {format_bytes(plan.memory_bound_bytes)} of payload slots and buffers")
-    for warning in plan.warnings:
-        _say(f"  warning: {printable(warning)}")
+    for line in describe_plan(plan, found):
+        _say(line)
 
 
 @_app.command(name="draw", epilog=_EPILOG)
@@ -274,16 +268,6 @@ def _read_speed(text: str | None) -> float | None:
     return speed
 
 
-def _items(edge: EdgePlan) -> str:
-    count = edge.policy.caps.max_items
-    text = "1 item" if count == 1 else f"{count} items"
-    if edge.policy.lanes == 2:
-        text += " in 2 lanes"
-    if edge.is_feedback:
-        text += f", feedback with {len(edge.initial)} initial"
-    return text
-
-
 def _problems_json(error: GraphError) -> str:
     problems = [
         {
@@ -296,34 +280,3 @@ def _problems_json(error: GraphError) -> str:
         if isinstance(problem, Problem)
     ]
     return json_line({"valid": False, "problems": problems})
-
-
-def _plan_json(plan: Plan) -> str:
-    record = {
-        "graph": plan.name,
-        "valid": True,
-        "profile": plan.profile,
-        "memory_bound_bytes": plan.memory_bound_bytes,
-        "nodes": [
-            {
-                "name": node.name,
-                "kind": node.kind.value,
-                "outputs": {port.name: describe_spec(port.spec) for port in node.outputs},
-                "sha256": node.node.artifact_sha256,
-            }
-            for node in plan.nodes
-        ],
-        "edges": [
-            {
-                "name": edge.name,
-                "admission": edge.policy.admission.value,
-                "retention": edge.policy.retention.value,
-                "lanes": edge.policy.lanes,
-                "initial": len(edge.initial),
-                "max_items": edge.policy.caps.max_items,
-            }
-            for edge in plan.edges
-        ],
-        "warnings": list(plan.warnings),
-    }
-    return json_line(record)

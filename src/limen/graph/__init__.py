@@ -6,7 +6,7 @@ from limen.graph._constraints import Fallback, activation_of, is_left_out
 from limen.graph._draw import to_dot, to_mermaid
 from limen.graph._draw_svg import to_svg
 from limen.graph._load import LoadedGraph, load_document, load_graph
-from limen.graph._problems import Problem
+from limen.graph._problems import Problem, refuse
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
 from limen.graph._verify import VerifiedGraph, verify
 
@@ -25,6 +25,7 @@ __all__ = [
     "is_left_out",
     "load_document",
     "load_graph",
+    "refuse",
     "to_dot",
     "to_mermaid",
     "to_svg",

@@ -149,14 +149,16 @@ class BudgetKeeper:
             self._counters.degraded += 1
             self._state = after_variant(self._state, overran=overran)
         elif self._counts:
+            tried = self._state.degraded
             self._state, switch = after_full(plan.rule, self._state, overran=overran)
-            self._switched(switch, sequence)
+            self._switched(switch, sequence, tried=tried)
 
-    def _switched(self, switch: Switch | None, sequence: int) -> None:
+    def _switched(self, switch: Switch | None, sequence: int, *, tried: bool = False) -> None:
         if switch is None:
             return
         self._journal.note(self._plan.name, "degrade", sequence, switch)
-        if switch is Switch.VARIANT:
+        # A try of the full form that overruns changes nothing: the variant stays.
+        if switch is Switch.VARIANT and not tried:
             self._violated(ViolationKind.DEGRADED, sequence)
 
     def _replaced(self, form: Form, sequence: int) -> Form:
