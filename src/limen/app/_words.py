@@ -138,7 +138,8 @@ def _age_contract(port: InputStatistics, sink: NodeStatistics) -> str:
     if port.stale:
         broken.append(f"{port.stale} used although too old")
     kept = f"oldest result {format_ns(sink.age.max_ns)}" if sink.age.count else "no results"
-    return f"{port.name}: age contract of {limit}: {', '.join(broken) or 'none too old when taken'}; {kept}"
+    judged = ", ".join(broken) or "none too old when taken"
+    return f"{port.name}: age contract of {limit}: {judged}; {kept}"
 
 
 def _path(path: PathStatistics) -> str:

@@ -81,8 +81,9 @@ class Latency:
             return None
         first, burst, rest = _ZERO, _ZERO, _ZERO
         for node, load in zip(self.plan.nodes, self.load.nodes, strict=True):
-            timed = node.kind is NodeKind.SOURCE and node.node.interval_ns() is not None
-            if timed and load.calls is not None:
+            if node.kind is NodeKind.SOURCE:
+                if load.calls is None:
+                    return None
                 # A source that is due takes no turn: it comes first.
                 first += load.calls * load.cost_ticks
                 burst += 2 * load.cost_ticks
@@ -180,11 +181,11 @@ class Latency:
         return Bound(None, None, reason or self._why_queue(node, edge))
 
     def _why_queue(self, node: NodePlan, edge: EdgePlan) -> str:
-        if self.plan.scheduler != "round_robin":
-            return (
-                f"{self._why_not_busy()}, and {self.plan.scheduler} may never come to {node.name}"
-            )
-        return f"{self._why_not_busy()}, and {edge.name} holds its producer back"
+        why, scheduler = self._why_not_busy(), self.plan.scheduler
+        if scheduler != "round_robin":
+            return f"{why}, and {scheduler} may never come to {node.name}"
+        blocks = edge.policy.admission is AdmissionPolicy.BLOCK
+        return f"{why}, and {edge.name} drops nothing" if blocks else why
 
     def _queue_ticks(self, node: NodePlan, into: InputPlan, edge: EdgePlan) -> Fraction | None:
         """Return how long a message waits for its turn, behind all that fit ahead of it."""
@@ -194,9 +195,8 @@ class Latency:
             for e in output.edges
         )
         blocks = edge.policy.admission is AdmissionPolicy.BLOCK
-        if self.turn is None or held_up or blocks or edge.policy.lanes > 1:
-            return None
-        if node.activation is not Activation.ALL or len(node.inputs) > 1:
+        alone = len(node.inputs) == 1 and node.period_ticks is None
+        if self.turn is None or held_up or blocks or edge.policy.lanes > 1 or not alone:
             return None
         return edge.policy.caps.max_items * self.turn
 
