@@ -330,6 +330,7 @@ class SingleThreadRuntime(LimenRuntime):
         context.counters.steps += 1
         self._journal.steps += 1
         self._journal.note(context.plan.name, "step")
+        found = context.taken
         context.begin_step()
         taken, made = context.taken, context.made
         try:
@@ -362,8 +363,9 @@ class SingleThreadRuntime(LimenRuntime):
                 return
             case YieldUntil(tick=tick):
                 context.asleep_until = tick
-        if context.links and not took and context.plan.period_ticks is None:
-            # It was ready and took nothing: asked again at once, it would spin.
+        idle = context.taken == found
+        if context.links and idle and context.plan.period_ticks is None:
+            # It was ready and took nothing, not even a latch's newer value: it would spin.
             context.produced_nothing = True
 
     def _settle_failures(self, context: NodeContext) -> bool:
