@@ -76,6 +76,11 @@ class HeaderSink(Sink):
         return [header.flags.contains(flag) for header, _ in self.got]
 
 
+@limen.node
+def both(left: Cell, right: Cell) -> Cell:
+    return left + right
+
+
 class Costing(ProcessNode):
     """Passes on, its calls taking as long as a list says."""
 
@@ -128,6 +133,20 @@ def through(
     statistics = limen.run(graph, clock=SimClock(), on_event=on_event).statistics
     assert_settled(statistics)
     return statistics, sink
+
+
+def test_a_join_that_lies_ahead_is_too_old_by_its_oldest_part() -> None:
+    # A latch counts for the origin alone; what it is joined with states a creation to come.
+    old = Produced(numbers(1)[0], creation_tick=Ticks(0))
+    ahead = Produced(numbers(1)[0], creation_tick=Ticks(90 * MS))
+    events: list[PolicyEvent] = []
+    graph = Graph("ahead").add("cfg", ListSource([old], at_ns=[0, 0]))
+    graph.add("src", ListSource([ahead], at_ns=[60 * MS, 60 * MS])).add("both", both)
+    fresh = Freshness(max_span_age="50ms", on_stale=OnStale.DELIVER)
+    graph.add("sink", HeaderSink(), NodePolicy(freshness=fresh))
+    graph.connect("cfg", "both.left", EdgePolicy.latch_latest()).connect("src", "both.right")
+    limen.run(graph.connect("both", "sink"), clock=SimClock(), on_event=events.append)
+    assert [(e.kind, e.amount_ns) for e in events] == [(ViolationKind.STALE_DELIVERED, 60 * MS)]
 
 
 # Over budget.

@@ -323,7 +323,9 @@ class Link(ProducerSide):
         header = held.header
         lateness_ns = self.lateness_ns(held)
         if kind in (ViolationKind.STALE, ViolationKind.STALE_DELIVERED):
-            age = self._journal.tick - header.creation_tick
+            ahead = header.creation_tick > self._journal.tick
+            # Of a message whose creation lies ahead, only what went into it can be too old.
+            age = self._journal.tick - (header.origin_tick if ahead else header.creation_tick)
             amount_ns = self._journal.clock.ticks_to_nanos(age)
         else:
             amount_ns = max(lateness_ns or 0, 0)
