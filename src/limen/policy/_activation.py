@@ -126,7 +126,12 @@ def inputs_ended(rule: ActivationRule, inputs: Sequence[InputState]) -> bool:
             return any(state.closed for state in forward if state.trigger)
         case Periodic():
             needed = flows or forward
-            return bool(needed) and all(state.closed for state in needed)
+            starved = any(
+                state.closed and not state.primed
+                for state in forward
+                if state.latch and state.required
+            )
+            return starved or (bool(needed) and all(state.closed for state in needed))
         case unreachable:
             assert_never(unreachable)
 
