@@ -14,6 +14,7 @@ from limen.node import NodeKind, NodePorts
 from limen.policy import (
     Activation,
     AdmissionPolicy,
+    DefaultOnTimeout,
     OnMiss,
     OnStale,
     OverBudgetAction,
@@ -50,7 +51,7 @@ def _edge(
     names = maker.name, taker.name
     # A latch that is a trigger is used up by the step: it carries values like a mailbox.
     carries = edge.policy.is_latch and activation_of(taker) == Trigger(into.name)
-    lossy = _may_purge(taker, into.name) or _may_discard(maker)
+    lossy = _may_purge(taker, into.name) or _may_discard(maker, out.name)
     return FlowEdge(
         name=f"{names[0]}.{out.name} -> {names[1]}.{into.name}",
         producer=producer.node,
@@ -91,9 +92,21 @@ def _may_purge(node: NodeSpec, port: str) -> bool:
     )
 
 
-def _may_discard(node: NodeSpec) -> bool:
-    """Say whether a node may give no result for what it takes, as time goes."""
-    return node.policy.budget_rule.action is OverBudgetAction.DROP
+def _may_discard(node: NodeSpec, port: str) -> bool:
+    """Say whether an output may get no result for what its node takes, as time goes."""
+    action = node.policy.budget_rule.action
+    if isinstance(action, DefaultOnTimeout):
+        # The default goes to one output; the others get nothing then.
+        return action.port not in (None, port)
+    return action is OverBudgetAction.DROP
+
+
+def _may_vary(node: NodeSpec) -> bool:
+    """Say whether a node that withholds gives results at other times, if it is over its budget."""
+    forms = [node.node] if node.variant is None else [node.node, node.variant]
+    return node.policy.budget_rule.action is not None and any(
+        form.first_needs > 1 or form.then_needs > 1 for form in forms
+    )
 
 
 def _node(
@@ -112,21 +125,33 @@ def _node(
     batch = max(batches, default=1)
     batching = node.policy.batching
     rule = activation_of(node)
+    alone = isinstance(rule, Periodic) and _needs_what_it_takes(spec, ports[index], fed)
     return FlowNode(
         source=node.node.kind is NodeKind.SOURCE,
         any=rule is Activation.ANY,
         optional=frozenset(
             e
             for e, port in fed
-            if _is_extra(node, ports[index], port, latch=spec.edges[e].policy.is_latch)
+            if not alone
+            and _is_extra(node, ports[index], port, latch=spec.edges[e].policy.is_latch)
         ),
         batch=batch,
         stride=batch if batching.stride is None else min(batching.stride, batch),
         window=node.node.takes_windows,
-        closes=batching.delta_t_ns is not None,
+        closes=batching.delta_t_ns is not None or alone,
         first=node.node.first_needs,
         each=node.node.then_needs,
-        timed=isinstance(rule, Periodic),
+        timed=isinstance(rule, Periodic) and not alone,
+        varies=_may_vary(node),
+    )
+
+
+def _needs_what_it_takes(
+    spec: GraphSpec, ports: NodePorts, fed: Sequence[tuple[int, PortIndex]]
+) -> bool:
+    """Say whether a period gives no result where nothing has come: nothing taken is no call."""
+    return len(ports.inputs) == 1 and all(
+        not spec.edges[e].policy.is_latch and not ports.inputs[port].optional for e, port in fed
     )
 
 

@@ -85,6 +85,7 @@ class _Judge:
         """Say whether a ring of the group may fail the argument of the last firings."""
         return any(
             self.nodes[wait.target].withholds
+            or self.nodes[wait.target].varies
             or self.nodes[wait.target].lump > 1
             or self.waits.merges[wait.target]
             or self.edges[wait.edge].initial
@@ -131,6 +132,8 @@ class _Judge:
                 return f"{node} does not wait for {name} and may miss what comes over it"
             if wait.room and other.room and self.waits.merges[wait.target]:
                 return f"{node} may take its other inputs first"
+            if self.nodes[wait.target].varies:
+                return f"{node} may give more or fewer results when it is over its budget"
         return ""
 
     def _lossy(self, pairs: list[tuple[Wait, Wait]]) -> list[tuple[int, int]]:

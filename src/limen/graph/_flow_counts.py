@@ -53,6 +53,7 @@ class FlowNode:
         first: Messages (batches, if ``window``) absorbed before the first result.
         each: The same for each further result.
         timed: Time makes it step, whether or not its inputs have something.
+        varies: It may give other numbers of results than ``first`` and ``each`` say.
     """
 
     source: bool = False
@@ -65,6 +66,7 @@ class FlowNode:
     first: int = 1
     each: int = 1
     timed: bool = False
+    varies: bool = False
 
     @property
     def withholds(self) -> bool:

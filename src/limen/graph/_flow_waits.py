@@ -68,6 +68,7 @@ class Waits:
         return (
             self._keeps(wait)
             and self._keeps(other)
+            and not self._nodes[wait.target].varies
             and not (self.merges[wait.target] and wait.room and other.room)
             and not self.loses_between(wait, other)
         )
