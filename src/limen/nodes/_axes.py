@@ -1,0 +1,177 @@
+"""Tensors put together, and taken apart, along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from limen.errors import Code, ConfigurationError, GraphError
+from limen.message import Message
+from limen.node import NodeKind, NodePorts, Output, Outputs, Port, ProcessResult
+from limen.node.contract import StepContext, StepResult
+from limen.nodes._base import (
+    Array,
+    LibraryNode,
+    require_axis,
+    require_tensor,
+    slot_for,
+    spec_at,
+)
+from limen.nodes._checks import require_index, require_names
+from limen.platform import PlatformClock
+from limen.types import PayloadSpec, TensorSpec, describe_spec, require_whole
+
+
+class Concat(LibraryNode):
+    """Puts one tensor of each input side by side along an axis, in the order of the inputs.
+
+    It waits for all of them. Element types are equal, and so are the other axes.
+
+    Args:
+        inputs: Names of the inputs.
+        axis: The axis that becomes longer.
+    """
+
+    kind = NodeKind.JOIN
+
+    def __init__(self, inputs: list[str], axis: int = 0) -> None:
+        self.inputs = require_names("inputs", inputs, 2)
+        self.axis = require_index("axis", axis)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """As given."""
+        return self.inputs
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """All together."""
+        return ("out",)
+
+    def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
+        """Add the lengths along the axis."""
+        specs = [require_tensor(inputs, name) for name in self.inputs]
+        ports = tuple(Port(n, s) for n, s in zip(self.inputs, specs, strict=True))
+        return NodePorts(ports, (Port("out", concatenated(self.inputs, specs, self.axis)),))
+
+    def _allocated(self, arrays: dict[str, Array], clock: PlatformClock, ports: NodePorts) -> None:
+        self._out = spec_at(ports, output=0)
+        axis = self.axis % len(self._out.shape)
+        lengths = [spec_at(ports, into=i).fixed_shape[axis] for i in range(len(self.inputs))]
+        self._slices = slices(lengths, axis)
+
+    def _step(self, ctx: StepContext) -> StepResult:
+        return ctx.pop_joined_and_process(lambda messages: self._take(messages, ctx))
+
+    def _take(self, messages: tuple[Message | None, ...], ctx: StepContext) -> ProcessResult:
+        out = slot_for(ctx, "out", self._out)
+        for message, part in zip(messages, self._slices, strict=True):
+            if message is not None:
+                out[part] = np.asarray(message.payload)
+        return Output(out)
+
+
+class Split(LibraryNode):
+    """Takes a tensor apart along an axis: so many entries for each output, in order.
+
+    Args:
+        sizes: Entries of each output; together they are the axis.
+        outputs: Names of the outputs; ``out_0``, ``out_1``, … if not given.
+        axis: The axis that becomes shorter.
+    """
+
+    kind = NodeKind.SPLIT
+
+    def __init__(self, sizes: list[int], outputs: list[str] | None = None, axis: int = 0) -> None:
+        if not isinstance(sizes, (list, tuple)) or len(sizes) < 2:
+            raise ConfigurationError(f"sizes is {sizes!r}", remedy="give a list of at least 2")
+        self.sizes = tuple(require_whole(f"sizes[{i}]", s) for i, s in enumerate(sizes))
+        names = [f"out_{i}" for i in range(len(sizes))] if outputs is None else outputs
+        self.outputs = require_names("outputs", names, 2)
+        if len(self.outputs) != len(self.sizes):
+            raise ConfigurationError(
+                f"{len(self.outputs)} outputs for {len(self.sizes)} sizes",
+                remedy="give one name a size",
+            )
+        self.axis = require_index("axis", axis)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What is taken apart."""
+        return ("in",)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """As given."""
+        return self.outputs
+
+    def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
+        """Check that the sizes are those of the axis; labels go with their entries."""
+        arriving = require_tensor(inputs, "in")
+        axis = require_axis("in", arriving, self.axis)
+        shape = arriving.fixed_shape
+        if sum(self.sizes) != shape[axis]:
+            raise GraphError(
+                f"in: the sizes add up to {sum(self.sizes)}, axis {self.axis} of "
+                f"{describe_spec(arriving)} is {shape[axis]}",
+                code=Code.INCOMPATIBLE_PORTS,
+                remedy=f"give sizes that add up to {shape[axis]}",
+            )
+        labelled = bool(arriving.labels) and axis == len(shape) - 1
+        ports, begin = [], 0
+        for name, size in zip(self.outputs, self.sizes, strict=True):
+            labels = arriving.labels[begin : begin + size] if labelled else arriving.labels
+            part = (*shape[:axis], size, *shape[axis + 1 :])
+            ports.append(Port(name, TensorSpec(arriving.dtype, part, labels)))
+            begin += size
+        return NodePorts((Port("in", arriving),), tuple(ports))
+
+    def _allocated(self, arrays: dict[str, Array], clock: PlatformClock, ports: NodePorts) -> None:
+        self._slices = slices(self.sizes, self.axis % len(spec_at(ports).shape))
+
+    def _step(self, ctx: StepContext) -> StepResult:
+        return ctx.pop_and_process("in", self._take)
+
+    def _take(self, message: Message) -> ProcessResult:
+        x = np.asarray(message.payload)
+        parts = zip(self.outputs, self._slices, strict=True)
+        return Outputs(tuple((name, x[part]) for name, part in parts))
+
+
+def slices(lengths: Sequence[int], axis: int) -> tuple[tuple[slice, ...], ...]:
+    """Return where parts of these lengths lie along an axis."""
+    found, begin = [], 0
+    for length in lengths:
+        found.append((*[slice(None)] * axis, slice(begin, begin + length)))
+        begin += length
+    return tuple(found)
+
+
+def concatenated(names: Sequence[str], specs: Sequence[TensorSpec], axis: int) -> TensorSpec:
+    """Return the spec of tensors put side by side.
+
+    Raises:
+        GraphError: They do not fit; the message names the port.
+    """
+    first = specs[0]
+    place = require_axis(names[0], first, axis)
+    others = first.fixed_shape[:place] + first.fixed_shape[place + 1 :]
+    for name, spec in zip(names[1:], specs[1:], strict=True):
+        shape = spec.fixed_shape
+        fits = len(shape) == len(first.shape) and shape[:place] + shape[place + 1 :] == others
+        if not fits or spec.dtype is not first.dtype:
+            raise GraphError(
+                f"{name}: {describe_spec(spec)} does not fit beside {describe_spec(first)} of "
+                f"{names[0]}",
+                code=Code.INCOMPATIBLE_PORTS,
+                remedy=f"cast {name} to {first.dtype.value}"
+                if fits
+                else f"they may differ in axis {axis} only",
+            )
+    total = sum(spec.fixed_shape[place] for spec in specs)
+    labels = [spec.labels for spec in specs]
+    merged = first.labels if all(one == first.labels for one in labels) else ()
+    if place == len(first.shape) - 1:
+        merged = tuple(x for one in labels for x in one) if all(labels) else ()
+    return TensorSpec(first.dtype, (*first.shape[:place], total, *first.shape[place + 1 :]), merged)
