@@ -142,7 +142,7 @@ def test_decimate_is_a_slice(n: int, data: st.DataObject, count: int) -> None:
     bench = Bench(Decimate(n, phase), **{"in": spec("s16")})
     found = bench.feed(xs)
     assert [int(out) for out in found] == xs[phase::n].tolist()
-    assert bench.skipped == count - len(found)
+    assert bench.skipped == 0, "what it is for is no loss"
 
 
 @MORE

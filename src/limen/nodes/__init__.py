@@ -1,4 +1,4 @@
-"""The library of nodes that every graph can use."""
+"""The library of nodes that every graph can use; docs/nodes.md has a section for each."""
 
 from limen.nodes._affine import Affine
 from limen.nodes._axes import Concat, Split

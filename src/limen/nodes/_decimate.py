@@ -6,17 +6,17 @@ from collections.abc import Mapping
 
 from limen.errors import ConfigurationError
 from limen.message import Message
-from limen.node import NodePorts, Output, ProcessResult, Skip
+from limen.node import Consumed, NodePorts, Output, ProcessResult
 from limen.node.contract import StepContext
 from limen.nodes._base import StreamNode, in_and_out, require_spec
 from limen.nodes._checks import require_index
 from limen.types import PayloadSpec, require_whole
 
-_SKIP = Skip()
+_CONSUMED = Consumed()
 
 
 class Decimate(StreamNode):
-    """Passes on every n-th message, unchanged; the others count as dropped{skipped}.
+    """Passes on every n-th message, unchanged; the others count as consumed.
 
     It does not average: what is faster than half the rate that is left must be filtered before.
 
@@ -49,4 +49,4 @@ class Decimate(StreamNode):
     def _take(self, message: Message, ctx: StepContext) -> ProcessResult:
         keep = self._place == self.phase
         self._place = (self._place + 1) % self.keep_every
-        return Output(message.payload) if keep else _SKIP
+        return Output(message.payload) if keep else _CONSUMED
