@@ -46,7 +46,7 @@ BITS = [np.array(b) for b in _RANDOM.integers(0, 2, size=(40, 3)).astype(bool)]
 
 
 def made(spec_: TensorSpec, values: list[np.ndarray], every: int = 10, first: int = 0) -> object:
-    at = [first + i * every * MS for i in range(len(values) + 1)]
+    at = [(first + i * every) * MS for i in range(len(values) + 1)]
     return lambda: ListSource(values, at_ns=at, spec=spec_, states_creation=True)
 
 
@@ -343,7 +343,8 @@ def test_a_hold_steps_for_its_trigger_where_a_latch_feeds_it() -> None:
     feeds = {"in": NUMBERS, "trigger": SLOW}
     _, by_latch = run(SampleAndHold(), feeds, policy, edges)
     _, by_any = run(SampleAndHold(), feeds)
-    assert by_latch == by_any
+    _, by_latch_and_any = run(SampleAndHold(), feeds, None, edges)
+    assert by_latch == by_any == by_latch_and_any
     assert len(by_any["out"]) == 10
 
 
@@ -358,6 +359,21 @@ def test_silence_times_out_by_period_only() -> None:
     # Taken at the period of 20 ms and judged at that of 80 ms; the second likewise.
     assert [a.now for a in timed["missing"]] == [80 * MS, 560 * MS]
     assert [a.creation for a in timed["missing"]] == [0, 500 * MS]
+
+
+@pytest.mark.parametrize("capacity", [1, 3, 8])
+def test_all_that_wait_may_time_out_in_one_step(capacity: int) -> None:
+    feeds = {"left": made(F3, XS[:9], every=1), "right": made(F3, XS[:1], first=100)}
+    graph = limen.Graph("burst").add("pairs", JoinByTime("0ns", "50ms", depth=8))
+    for port, make in feeds.items():
+        graph.add(f"from_{port}", make()).connect(f"from_{port}", f"pairs.{port}")
+    sink = CollectingSink()
+    graph.add("missing", sink).add("out", CollectingSink()).connect("pairs.out", "out")
+    graph.connect("pairs.missing", "missing", EdgePolicy.block(capacity))
+    assert_settled(runtime_of(graph).run())
+    # The ninth made room for itself; the others waited for the step at 100 ms.
+    assert sink.sequences == list(range(9))
+    assert [a.now for a in sink.arrivals] == [8 * MS, *[100 * MS] * 8]
 
 
 def test_every_left_is_paired_or_missing_but_those_that_wait_at_the_end() -> None:
