@@ -338,7 +338,8 @@ class _Check:
             try:
                 ports = node.node.resolve(inputs)
             except LimenError as error:
-                self.problems.append(Problem.from_error(self._incoming(index), error))
+                place = self._incoming(index, error.message)
+                self.problems.append(Problem.from_error(place, error))
                 continue
             except Exception as error:
                 self._report(
@@ -389,11 +390,15 @@ class _Check:
     def _is_fed(self, index: NodeIndex) -> bool:
         return any(link[1] is not None and link[1].node == index for link in self.links)
 
-    def _incoming(self, index: NodeIndex) -> str:
-        for edge, (_, consumer) in zip(self.spec.edges, self.links, strict=True):
-            if consumer is not None and consumer.node == index:
-                return str(edge)
-        return self.spec.nodes[index].name
+    def _incoming(self, index: NodeIndex, message: str) -> str:
+        """Return the edge that a node's complaint is about: it begins with the input's name."""
+        found = [
+            (self.spec.nodes[index].node.input_names[consumer.port], str(edge))
+            for edge, (_, consumer) in zip(self.spec.edges, self.links, strict=True)
+            if consumer is not None and consumer.node == index
+        ]
+        named = [edge for name, edge in found if message.startswith(f"{name}:")]
+        return (named or [edge for _, edge in found] or [self.spec.nodes[index].name])[0]
 
     def _inputs(self) -> None:
         """Check joins, latches and batching against the edges that end at each node."""
