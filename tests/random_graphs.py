@@ -1,21 +1,21 @@
 """Random graphs of scripted parts: pure functions of a seed, as tables of a graph file.
 
 A seed gives the same graph to every executor, so that their decision logs can be compared; a graph
-that shows a defect is made smaller by ``shrink`` and written down as a scenario by ``toml``.
+that shows a defect is made smaller by ``shrink`` and written down as a scenario by ``toml``. What
+constraints a seed adds is drawn from a second stream, so that it gives the same graph without them.
 """
 
 from __future__ import annotations
 
-import copy
 import enum
 import json
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hypothesis import strategies as st
 
+from drawn_constraints import constrain
 from limen.graph import Graph, load_document
 from limen.message import BatchView, Message
 from limen.node import Consumed, NodePorts, Port, ProcessResult
@@ -91,6 +91,11 @@ class StoppingClock(SimClock):
         self._stop_at = stop_at
         self.handle: RuntimeStopHandle | None = None
 
+    @property
+    def instant(self) -> int:
+        """The simulated instant, without a sample."""
+        return self._now
+
     def now_ticks(self) -> Ticks:
         now = super().now_ticks()
         if self._stop_at is not None and now >= self._stop_at and self.handle is not None:
@@ -154,9 +159,27 @@ class Drawn:
         return "\n".join(lines) + "\n"
 
 
-def draw_graph(seed: int, kind: Kind = Kind.ANYTHING) -> Drawn:
-    """Draw a graph. Pure: equal seeds give equal graphs."""
-    return _Drawer(seed, kind).draw()
+def draw_graph(seed: int, kind: Kind = Kind.ANYTHING, *, plain: bool = False) -> Drawn:
+    """Draw a graph. Pure: equal seeds give equal graphs.
+
+    Args:
+        seed: Any number.
+        kind: What to draw.
+        plain: Leave the constraints out that the seed would add.
+    """
+    drawer = _Drawer(seed, kind)
+    drawn = drawer.draw()
+    if not plain:
+        shapes = {out.name: out.shape for out in drawer.outs}
+        rng = random.Random(f"constraints {kind.value} {seed}")
+        constrain(
+            drawn.document,
+            rng,
+            shapes,
+            declared=kind is Kind.DECLARED,
+            loops=kind is Kind.LOOPS,
+        )
+    return drawn
 
 
 def graphs(kind: Kind = Kind.ANYTHING) -> st.SearchStrategy[Drawn]:
@@ -544,169 +567,7 @@ class _Drawer:
             policy["lanes"] = 2
 
 
-# Making smaller.
-
-
-def shrink(drawn: Drawn, fails: Callable[[Drawn], bool], tries: int = 2000) -> Drawn:
-    """Make a graph smaller as long as it still fails.
-
-    Args:
-        drawn: What fails.
-        fails: Whether another one fails likewise; must not raise.
-        tries: Most candidates.
-    """
-    again = True
-    while again:
-        again = False
-        for candidate in _smaller(drawn):
-            tries -= 1
-            if tries < 0:
-                return drawn
-            if fails(candidate):
-                drawn = candidate
-                again = True
-                break
-    return drawn
-
-
-def _smaller(drawn: Drawn) -> Iterator[Drawn]:
-    for key in ("stop_at_step", "stop_at_tick"):
-        if getattr(drawn, key) is not None:
-            yield replace(drawn, **{key: None})
-    if drawn.drain_ms != 10_000:
-        yield replace(drawn, drain_ms=10_000)
-    for name in drawn.nodes:
-        yield from _changed(drawn, lambda doc, name=name: _bypass(doc, name))
-        yield from _changed(drawn, lambda doc, name=name: _remove(doc, name))
-    for place in range(len(drawn.edges)):
-        yield from _changed(drawn, lambda doc, place=place: _cut(doc, place))
-    for name, node in drawn.nodes.items():
-        for table, keys in (
-            ((), ("script", "count", "every", "pausable", "size_bytes", "policy", "window")),
-            (("policy",), ("batching", "deadline", "sim_cost", "error_action", "criticality")),
-        ):
-            for key in keys:
-                if key in _inner(node, table):
-                    yield from _changed(
-                        drawn,
-                        lambda doc, name=name, t=table, key=key: (
-                            _inner(doc["nodes"][name], t).pop(key) and True
-                        ),
-                    )
-        script = node.get("script", [])
-        for place in range(len(script)):
-            yield from _changed(
-                drawn, lambda doc, name=name, p=place: doc["nodes"][name]["script"].pop(p) or True
-            )
-            if isinstance(script[place], dict):
-                for key in script[place]:
-                    yield from _changed(
-                        drawn,
-                        lambda doc, name=name, p=place, key=key: (
-                            doc["nodes"][name]["script"][p].pop(key) and True
-                        ),
-                    )
-            elif script[place] != "output":
-                yield from _changed(drawn, lambda doc, n=name, p=place: _plain(doc, n, p))
-    for place, edge in enumerate(drawn.edges):
-        for key in edge.get("policy", {}):
-            yield from _changed(
-                drawn, lambda doc, p=place, key=key: doc["edges"][p]["policy"].pop(key) and True
-            )
-        items = edge.get("policy", {}).get("max_items", 1)
-        if items > 1:
-            yield from _changed(
-                drawn, lambda doc, p=place, n=items: _set_items(doc["edges"][p]["policy"], n - 1)
-            )
-
-
-def _changed(drawn: Drawn, change: Callable[[Table], object]) -> Iterator[Drawn]:
-    document = copy.deepcopy(drawn.document)
-    if change(document) and document["nodes"] and document["edges"]:
-        yield replace(drawn, document=document)
-
-
-def _inner(node: Table, path: tuple[str, ...]) -> Table:
-    for key in path:
-        node = node.get(key, {})
-    return node
-
-
-def _plain(document: Table, name: str, place: int) -> bool:
-    document["nodes"][name]["script"][place] = "output"
-    return True
-
-
-def _set_items(policy: Table, items: int) -> bool:
-    policy["max_items"] = items
-    return True
-
-
-def _bypass(document: Table, name: str) -> bool:
-    """Let what a node with one input reads go straight to its readers."""
-    into = [edge for edge in document["edges"] if edge["to"].split(".")[0] == name]
-    if len(into) != 1 or not any(e["from"].split(".")[0] == name for e in document["edges"]):
-        return False
-    document["edges"].remove(into[0])
-    del document["nodes"][name]
-    for edge in document["edges"]:
-        if edge["from"].split(".")[0] == name:
-            edge["from"] = into[0]["from"]
-    return True
-
-
-def _remove(document: Table, name: str) -> bool:
-    del document["nodes"][name]
-    document["edges"] = [
-        edge
-        for edge in document["edges"]
-        if name not in (edge["from"].split(".")[0], edge["to"].split(".")[0])
-    ]
-    _prune(document)
-    return True
-
-
-def _cut(document: Table, place: int) -> bool:
-    del document["edges"][place]
-    _prune(document)
-    return True
-
-
-def _prune(document: Table) -> None:
-    """Drop ports without edges, and nodes without the ports they need."""
-    changed = True
-    while changed:
-        changed = False
-        ends = {edge["to"] for edge in document["edges"]}
-        begins = {edge["from"] for edge in document["edges"]}
-        for name, node in list(document["nodes"].items()):
-            is_source = node["type"].endswith("Source")
-            is_sink = node["type"].endswith(("Sink", "Discard"))
-            for key, used, usual in (("inputs", ends, "in"), ("outputs", begins, "out")):
-                if (key == "inputs" and is_source) or (key == "outputs" and is_sink):
-                    continue
-                ports = node.get(key, [usual])
-                kept = [port for port in ports if f"{name}.{port}" in used]
-                if not kept:
-                    _remove_edges(document, name)
-                    del document["nodes"][name]
-                    changed = True
-                    break
-                if kept != ports:
-                    node[key] = kept
-                    if key == "inputs":
-                        node["optional"] = [p for p in node.get("optional", []) if p in kept]
-                        if not node["optional"]:
-                            del node["optional"]
-                    changed = True
-
-
-def _remove_edges(document: Table, name: str) -> None:
-    document["edges"] = [
-        edge
-        for edge in document["edges"]
-        if name not in (edge["from"].split(".")[0], edge["to"].split(".")[0])
-    ]
+# Writing down.
 
 
 def _value(value: object) -> str:

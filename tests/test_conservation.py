@@ -2,372 +2,84 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import HealthCheck, Phase, assume, event, given, settings
 from hypothesis import strategies as st
 
+from audit import Audit, assert_agree
+from audit_standstill import assert_nobody_could_step, assert_stands_still
 from doubles import assert_settled
 from limen.app import check
 from limen.errors import GraphError
-from limen.node import NodeKind
 from limen.policy import Activation
 from limen.runtime import SingleThreadRuntime
-from limen.scheduling import EdgePlan, NodePlan, Plan
-from limen.telemetry import Decision, DecisionLog, RunStatistics, Waiting
-from random_graphs import Drawn, Kind, StoppingClock, draw_graph, shrink
+from limen.scheduling import Plan
+from limen.telemetry import DecisionLog, RunStatistics
+from random_graphs import Drawn, Kind, StoppingClock, draw_graph
+from shrinking import shrink
 
 MOST_STEPS = 2_000
-ENOUGH_STEPS = 200
-REFUSALS = {
-    "block": {"too_large", "stopped", "consumer_ended"},
-    "drop_oldest": {"too_large", "consumer_ended"},
-    "drop_newest": {"too_large", "consumer_ended", "full"},
-    "deadline_and_qos_aware": {"too_large", "consumer_ended", "full", "expired", "background"},
-}
-EVICTIONS = {
-    ("block", "fifo"): set(),
-    ("drop_oldest", "fifo"): {"capacity"},
-    ("drop_oldest", "mailbox"): {"superseded"},
-    ("drop_oldest", "latch"): {"superseded"},
-    ("drop_newest", "fifo"): set(),
-    ("deadline_and_qos_aware", "fifo"): {"expired", "lower_qos"},
-}
-ENDS = {"end_of_stream", "terminal", "consumers_ended", "stopped"}
+ENOUGH_STEPS = 100
 
 
-@dataclass
-class Account:
-    """What the decision log says of one edge."""
-
-    plan: EdgePlan
-    # By sequence, what is in the ring: one lane, or high and low where classes are known.
-    lanes: tuple[deque[int], deque[int]] = field(default_factory=lambda: (deque(), deque()))
-    loose: Counter[int] = field(default_factory=Counter)
-    staged: deque[int] = field(default_factory=deque)
-    offered: int = 0
-    pushed: int = 0
-    taken: int = 0
-    initial: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    evicted: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def ring(self) -> int:
-        return self.pushed - self.taken - self.evicted.total()
-
-
-class Audit:
-    """Reads the decisions of a run as they are made, and holds each to what came before.
-
-    Args:
-        plan: Of the run.
-        urgent: By edge name, the source's sequences that are LATENCY_CRITICAL, where that is known.
-    """
-
-    def __init__(self, plan: Plan, urgent: dict[str, set[int]]) -> None:
-        self.plan = plan
-        self.urgent = urgent
-        self.edges = {edge.name: Account(edge) for edge in plan.edges}
-        self.nodes = {node.name: node for node in plan.nodes}
-        self.ended: dict[str, str] = {}
-        self.lines: list[Decision] = []
-        self.counts: Counter[tuple[str, str]] = Counter()
-        self.into = {
-            f"{self._at(edge.consumer.node).name}."
-            f"{self._at(edge.consumer.node).inputs[edge.consumer.port].name}": self.edges[edge.name]
-            for edge in plan.edges
-        }
-
-    def __call__(self, decision: Decision) -> None:
-        last = self.lines[-1] if self.lines else Decision(0, 0, "", "", -1, "")
-        assert decision.instant >= last.instant, "time goes forward"
-        begins = decision.action == "step"
-        assert decision.step == last.step + begins, "steps count one by one"
-        self.lines.append(decision)
-        self.counts[decision.place, decision.action] += 1
-        if decision.place == "graph":
-            assert decision.action in ("deadlock", "halt")
-        elif decision.place in self.nodes:
-            self._node(decision)
-        else:
-            self._edge(self.edges[decision.place], decision)
-
-    def _at(self, index: int) -> NodePlan:
-        return self.plan.nodes[index]
-
-    def ins(self, node: NodePlan) -> list[Account]:
-        return [a for a in self.edges.values() if a.plan.consumer.node == node.index]
-
-    def outs(self, node: NodePlan) -> list[Account]:
-        return [a for a in self.edges.values() if a.plan.producer.node == node.index]
-
-    def _node(self, decision: Decision) -> None:
-        name = decision.place
-        match decision.action:
-            case "step":
-                assert name not in self.ended, "an ended node is not stepped"
-                for account in self.outs(self.nodes[name]):
-                    assert not account.staged, "nothing is staged on the outputs of a stepped node"
-            case "end":
-                assert decision.reason in ENDS
-                assert name not in self.ended, "a node ends once"
-                self.ended[name] = decision.reason
-                if decision.reason == "end_of_stream":
-                    self._is_at_its_end(self.nodes[name])
-                elif decision.reason == "consumers_ended":
-                    ahead = [a for a in self.outs(self.nodes[name]) if not a.plan.is_feedback]
-                    assert ahead and all(self._has_ended(a.plan.consumer.node) for a in ahead)
-            case action:
-                assert action in ("error", "miss")
-
-    def _has_ended(self, index: int) -> bool:
-        return self._at(index).name in self.ended
-
-    def _is_at_its_end(self, node: NodePlan) -> None:
-        """A node ends only if what it needs is closed and empty: messages never wait in vain."""
-        if node.kind is NodeKind.SOURCE:
-            return
-        ahead = [a for a in self.ins(node) if not a.plan.is_feedback]
-        closed = [
-            a.ring == 0 and not a.staged and self._has_ended(a.plan.producer.node) for a in ahead
-        ]
-        if node.activation is Activation.ANY:
-            assert all(c for a, c in zip(ahead, closed, strict=True) if not a.plan.policy.is_latch)
-            return
-        required = [node.inputs[a.plan.consumer.port].required for a in ahead]
-        unprimed = [not (a.plan.policy.is_latch and a.pushed) for a in ahead]
-        assert any(all(three) for three in zip(closed, required, unprimed, strict=True)), node.name
-
-    def _edge(self, account: Account, decision: Decision) -> None:
-        sequence, reason = decision.sequence, decision.reason
-        match decision.action:
-            case "push":
-                assert reason in ("", "unstaged", "initial")
-                if reason == "unstaged":
-                    assert account.staged.popleft() == sequence, "what is staged goes in in order"
-                else:
-                    assert not account.staged, "nothing overtakes what is staged"
-                    account.offered += 1
-                    account.initial += reason == "initial"
-                account.pushed += 1
-                self._enters(account, sequence)
-            case "stage":
-                assert account.plan.policy.admission.value == "block"
-                account.offered += 1
-                account.staged.append(sequence)
-            case "refuse":
-                if account.staged and reason in ("stopped", "consumer_ended"):
-                    assert account.staged.popleft() == sequence
-                else:
-                    account.offered += 1
-                account.refused[reason] += 1
-            case "evict":
-                account.evicted[reason] += 1
-                self._leaves(account, sequence, evicted=True)
-            case "take":
-                account.taken += 1
-                self._leaves(account, sequence, evicted=False)
-            case action:
-                assert action == "drop"
-                account.dropped[reason] += 1
-        self._stays_within(account)
-
-    def _stays_within(self, account: Account) -> None:
-        policy = account.plan.policy
-        admission, retention = policy.admission.value, policy.retention.value
-        assert 0 <= account.ring <= policy.caps.max_items
-        assert set(account.refused) <= REFUSALS[admission], account.refused
-        assert set(account.evicted) <= EVICTIONS[admission, retention], account.evicted
-
-    def _lane(self, account: Account, sequence: int) -> int:
-        return sequence not in self.urgent.get(account.plan.name, ())
-
-    def _enters(self, account: Account, sequence: int) -> None:
-        if account.plan.policy.lanes == 1:
-            account.lanes[0].append(sequence)
-        elif account.plan.name in self.urgent:
-            account.lanes[self._lane(account, sequence)].append(sequence)
-        else:
-            account.loose[sequence] += 1
-
-    def _leaves(self, account: Account, sequence: int, *, evicted: bool) -> None:
-        """What leaves is the front; of two lanes, of the low one if evicted, else of the high."""
-        if account.plan.policy.lanes == 1 or account.plan.name in self.urgent:
-            high, low = account.lanes
-            lane = (low or high) if evicted else (high or low)
-            assert lane.popleft() == sequence, "messages leave in the order they came"
-        else:
-            account.loose[sequence] -= 1
-            assert account.loose[sequence] >= 0, "only what was pushed leaves"
-
-
-def urgent_of(drawn: Drawn, plan: Plan) -> dict[str, set[int]]:
-    """Return which sequences are LATENCY_CRITICAL on edges that one source's headers come along."""
-    found: dict[str, set[int]] = {}
-    for node in plan.nodes:
-        if node.kind is NodeKind.SOURCE:
-            script = [e for e in drawn.nodes[node.name].get("script", []) if "result" not in e]
-            urgent = {i for i, e in enumerate(script) if e.get("qos") == "latency_critical"}
-            todo = [node]
-            while todo:
-                at = todo.pop()
-                for edge in plan.edges:
-                    if edge.producer.node == at.index and not edge.is_feedback:
-                        found[edge.name] = urgent
-                        after = plan.nodes[edge.consumer.node]
-                        if len(after.inputs) == 1 and not after.node.takes_windows:
-                            todo.append(after)
-    return found
-
-
-def assert_agree(audit: Audit, statistics: RunStatistics) -> None:
-    """The log, counted, gives the statistics of every edge and input, and all identities close."""
-    assert [i for i in statistics.identities if not i.closes] == []
-    for node in statistics.nodes:
-        counted = [audit.counts[node.name, action] for action in ("step", "error", "miss")]
-        assert counted == [node.steps, node.errors, node.deadline_misses], node.name
-    for edge in statistics.edges:
-        account = audit.edges[edge.name]
-        counted = (account.offered, account.pushed, account.taken, len(account.staged))
-        assert counted == (edge.offered, edge.pushed, edge.taken, edge.staged), edge.name
-        assert account.refused == edge.refused, edge.name
-        assert account.evicted == edge.evicted, edge.name
-        assert account.ring == edge.ring <= edge.peak <= edge.capacity, edge.name
-        plan = account.plan
-        out = audit.plan.nodes[plan.producer.node].outputs[plan.producer.port]
-        assert edge.staged <= out.staging, edge.name
-        most = plan.policy.caps.max_bytes
-        if most is not None and hasattr(out.spec, "size_bytes"):
-            assert edge.ring * out.spec.size_bytes <= most, edge.name
-    for port in statistics.inputs:
-        account = audit.into[port.name]
-        assert account.taken == port.taken, port.name
-        assert account.dropped == port.dropped, port.name
-        assert port.consumed == port.taken - account.dropped.total() - port.held, port.name
-        assert 0 <= port.held <= account.plan.hold, port.name
-    initial = sum(account.initial for account in audit.edges.values())
-    assert initial == sum(out.initial for out in statistics.outputs)
-
-
-def assert_stands_still(audit: Audit, statistics: RunStatistics) -> None:
-    """At a deadlock no node can step, and every one that has not ended is said to wait, truly."""
-    assert_nobody_could_step(audit)
-    waiting = statistics.waiting
-    alive = set(audit.nodes) - set(audit.ended)
-    assert {entry.node for entry in waiting} == alive
-    for entry in waiting:
-        if not entry.edge:
-            # See test_a_source_that_has_nothing_is_not_said_to_be_ready.
-            assert audit.nodes[entry.node].kind is NodeKind.SOURCE
-            continue
-        account = audit.edges[entry.edge]
-        producer = audit.plan.nodes[account.plan.producer.node]
-        consumer = audit.plan.nodes[account.plan.consumer.node]
-        assert entry.text.startswith(f"{entry.node} waits for ")
-        if entry.text.startswith(f"{entry.node} waits for room"):
-            assert (entry.node, entry.on) == (producer.name, consumer.name)
-            assert account.staged or not _has_room(audit, account), entry
-        else:
-            assert (entry.node, entry.on) == (consumer.name, producer.name)
-        assert_leads_into_a_circle(audit, entry, waiting)
-
-
-def assert_leads_into_a_circle(audit: Audit, entry: Waiting, waiting: tuple[Waiting, ...]) -> None:
-    """Who waits, waits for others who wait, up to a circle, or to a feedback that has ended."""
-    path, at = [entry.node], entry
-    while at.on not in path:
-        if at.on in audit.ended:
-            plan = audit.edges[at.edge].plan
-            any_one = audit.plan.nodes[plan.consumer.node].activation is Activation.ANY
-            # See test_an_input_that_has_closed_is_not_waited_for.
-            assert plan.is_feedback or any_one, at
-            return
-        path.append(at.on)
-        at = next(other for other in waiting if other.node == at.on)
-        if not at.edge:
-            return
-
-
-def assert_nobody_could_step(audit: Audit) -> None:
-    """Judge anew, by counts alone, timed sources and nodes that take one message at a time."""
-    for node in audit.plan.nodes:
-        if node.name in audit.ended:
-            continue
-        room = all(
-            a.plan.policy.admission.value != "block"
-            or audit.plan.nodes[a.plan.consumer.node].name in audit.ended
-            or (not a.staged and _has_room(audit, a))
-            for a in audit.outs(node)
-        )
-        if node.kind is NodeKind.SOURCE:
-            timed = node.node.next_due() is not None
-            assert not (room and timed), f"{node.name} could have stepped, or will be due"
-            continue
-        flows = [a for a in audit.ins(node) if not a.plan.policy.is_latch]
-        if any(not node.inputs[a.plan.consumer.port].batching.is_none for a in flows):
-            continue
-        latches = [a for a in audit.ins(node) if a.plan.policy.is_latch]
-        needed = [a for a in flows if node.inputs[a.plan.consumer.port].required]
-        if node.activation is Activation.ANY:
-            ready = any(a.ring for a in flows)
-        else:
-            ready = all(a.ring for a in needed) and all(
-                a.pushed for a in latches if node.inputs[a.plan.consumer.port].required
-            )
-        assert not (ready and room), f"{node.name} could have stepped"
-
-
-def _has_room(audit: Audit, account: Account) -> bool:
-    caps = account.plan.policy.caps
-    if caps.max_bytes is not None:
-        spec = audit.plan.nodes[account.plan.producer.node].outputs[account.plan.producer.port].spec
-        size = getattr(spec, "size_bytes", None)
-        if size is None:
-            return False
-        return account.ring < caps.max_items and account.ring * size < caps.byte_limit
-    return account.ring < caps.max_items
-
-
-def conserve(drawn: Drawn) -> str:
+def conserve(drawn: Drawn, clock: StoppingClock | None = None) -> str:
     """Run a graph step by step, and audit it after each; how it ended, or that it was refused."""
-    clock = StoppingClock(drawn.stop_at_tick)
+    clock = StoppingClock(drawn.stop_at_tick) if clock is None else clock
     graph = drawn.graph()
     try:
         plan = check(graph, clock)
     except GraphError:
         return "refused"
-    audit = Audit(plan, urgent_of(drawn, plan))
-    log = DecisionLog(audit)
-    goes_round = may_go_round(plan)
-    drain_ms = min(drawn.drain_ms, 20) if goes_round else drawn.drain_ms
-    runtime = SingleThreadRuntime(plan, clock, drain_ns=drain_ms * 1_000_000, log=log)
+    audit = Audit(plan, drawn.nodes)
+    goes_on = may_go_on(drawn, plan)
+    drain_ms = min(drawn.drain_ms, 20) if goes_on else drawn.drain_ms
+    log, told = DecisionLog(audit), []
+    runtime = SingleThreadRuntime(
+        plan, clock, drain_ns=drain_ms * 1_000_000, log=log, on_event=told.append
+    )
     clock.handle = runtime.stop_handle
     runtime.start()
+    audit.started(clock.instant)
     assert_agree(audit, runtime.statistics())
     calls, more = 0, True
     while more:
-        if calls == drawn.stop_at_step or (goes_round and calls == ENOUGH_STEPS):
+        if calls == drawn.stop_at_step or (goes_on and calls == ENOUGH_STEPS):
             runtime.stop_handle.request_stop()
+        now = clock.instant
+        steps = len(audit.lines)
+        audit.before(now)
         more = runtime.step()
+        if log.failure is not None:
+            raise log.failure
+        audit.after(clock.instant, over=runtime.statistics().outcome in ("stopped", "halted"))
         assert_agree(audit, runtime.statistics())
+        if more and not any(line.action == "step" for line in audit.lines[steps:]):
+            assert_nobody_could_step(audit, now, asleep=True)
         calls += 1
         assert calls < MOST_STEPS, "it ends"
     before = runtime.statistics()
     if before.outcome == "deadlocked":
-        assert_stands_still(audit, before)
+        assert_stands_still(audit, before, clock.instant)
     runtime.stop()
     statistics = runtime.statistics()
+    if log.failure is not None:
+        raise log.failure
     assert_agree(audit, statistics)
     assert_settled(statistics)
     assert set(audit.ended) == set(audit.nodes), "every node has ended"
     assert all(port.held == 0 for port in statistics.inputs)
+    assert [one for one in told if one.amount_ns < 0 or one.times < 1] == []
     assert_outcome(drawn, audit, statistics)
     return statistics.outcome
+
+
+def may_go_on(drawn: Drawn, plan: Plan) -> bool:
+    """Whether a graph may not end by itself: by a loop, or by a period while others stand still."""
+    periodic = any(node.period_ticks is not None for node in plan.nodes)
+    return may_go_round(plan) or (periodic and drawn.kind is not Kind.DECLARED)
 
 
 def may_go_round(plan: Plan) -> bool:
@@ -387,7 +99,7 @@ def assert_outcome(drawn: Drawn, audit: Audit, statistics: RunStatistics) -> Non
             assert not stopped
             assert not marks
         case "stopped":
-            assert drawn.stops or may_go_round(audit.plan)
+            assert drawn.stops or may_go_on(drawn, audit.plan)
             assert not marks
         case "halted":
             assert marks == ["halt"]
@@ -406,14 +118,18 @@ def assert_outcome(drawn: Drawn, audit: Audit, statistics: RunStatistics) -> Non
         assert feedback & {entry.edge for entry in statistics.waiting}, statistics.waiting
 
 
+def place_of(error: Exception) -> tuple[str, int | None]:
+    """Return where a run failed."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return frame.filename, frame.lineno
+
+
 def fails_likewise(error: Exception) -> Callable[[Drawn], bool]:
     def fails(drawn: Drawn) -> bool:
         try:
             conserve(drawn)
-        except type(error):
-            return True
-        except Exception:
-            return False
+        except Exception as other:
+            return place_of(other) == place_of(error)
         return False
 
     return fails
@@ -465,22 +181,22 @@ SEEDS = [
 
 @pytest.mark.parametrize(("kind", "seed"), SEEDS)
 def test_what_once_went_wrong_is_accounted_for(kind: Kind, seed: int) -> None:
-    assert conserve(draw_graph(seed, kind)) != "refused"
+    assert conserve(draw_graph(seed, kind, plain=True)) != "refused"
 
 
-@settings(ONCE, max_examples=80)
+@settings(ONCE, max_examples=60)
 @given(seed=A_SEED)
 def test_after_every_step_everything_is_accounted_for(seed: int) -> None:
     conserve_or_show(draw_graph(seed, Kind.ANYTHING))
 
 
-@settings(ONCE, max_examples=40)
+@settings(ONCE, max_examples=25)
 @given(seed=A_SEED)
 def test_what_verify_accepts_does_not_deadlock_if_nodes_do_as_they_declare(seed: int) -> None:
     conserve_or_show(draw_graph(seed, Kind.DECLARED))
 
 
-@settings(ONCE, max_examples=40)
+@settings(ONCE, max_examples=25)
 @given(seed=A_SEED)
 def test_a_loop_that_starves_is_reported_as_a_deadlock(seed: int) -> None:
     conserve_or_show(draw_graph(seed, Kind.LOOPS))
@@ -515,7 +231,7 @@ def test_many_more_graphs_that_verify_accepts_do_not_deadlock(seed: int) -> None
 
 
 @pytest.mark.slow
-@settings(ONCE, max_examples=400)
+@settings(ONCE, max_examples=250)
 @given(seed=A_SEED)
 def test_many_more_loops_that_starve_are_reported(seed: int) -> None:
     conserve_or_show(draw_graph(seed, Kind.LOOPS))
