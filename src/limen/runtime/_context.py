@@ -142,9 +142,10 @@ class NodeContext(NodeCalls):
     ) -> StepResult:
         """Take the batch prefix of an input and hand it over in one call for one result."""
         link = self._flow(port)
+        found = link.taken
         link.take_prefix()
         if len(link.hold) == link.presented:
-            return StepResult.NO_INPUT
+            return _found_unfit(link, found)
         fresh = link.hold[link.presented :]
         for held in fresh:
             self._note_wait(held)
@@ -173,10 +174,11 @@ class NodeContext(NodeCalls):
     ) -> StepResult:
         """Take the batch prefix of an input and hand it over in one call, for a result an item."""
         link = self._flow(port)
+        found = link.taken
         link.take_prefix()
         taken = tuple(link.hold)
         if not taken:
-            return StepResult.NO_INPUT
+            return _found_unfit(link, found)
         for held in taken:
             self._note_wait(held)
         presented = [(link, held) for held in taken]
@@ -337,9 +339,10 @@ class NodeContext(NodeCalls):
         given: Callable[[Message], tuple[object, ...]],
         latches: list[MessageHeader],
     ) -> StepResult:
+        found = link.taken
         link.take_prefix()
         if not link.hold:
-            return self._without_input(link, process)
+            return self._without_input(link, process, found)
         for held in link.hold:
             self._note_wait(held)
         while link.hold and not self.failures.breaks_off:
@@ -362,10 +365,10 @@ class NodeContext(NodeCalls):
             link.drop(self.failures.rest_reason)
         return StepResult.MADE_PROGRESS
 
-    def _without_input(self, link: Link, process: Callable[..., object]) -> StepResult:
+    def _without_input(self, link: Link, process: Callable[..., object], found: int) -> StepResult:
         """Call a periodic node that can do without its only input, at a period without any."""
         if self.plan.period_ticks is None or link.into.required:
-            return StepResult.NO_INPUT
+            return _found_unfit(link, found)
         header = self._own_header()
         try:
             self._perform(process, (Message(header, None),), header, ())
@@ -378,6 +381,10 @@ class NodeContext(NodeCalls):
         joins = self.plan.activation is Activation.ALL
         if joins and any(link.into.required and not link.waiting for link in flows):
             return StepResult.NO_INPUT
+        for link in flows:
+            if not joins:
+                # A flush behind the purge may have brought what is unfit to the front.
+                link.purge()
         taken = [(link, link.take_marked()) for link in flows if link.waiting]
         for _, held in taken:
             self._note_wait(held)
@@ -441,3 +448,8 @@ class NodeContext(NodeCalls):
             max_age_ns=made.max_age_ns,
             clock_domain=self.clock.domain,
         )
+
+
+def _found_unfit(link: Link, found: int) -> StepResult:
+    """Return what a step comes to that has nothing to present: what it took may all be unfit."""
+    return StepResult.NO_INPUT if link.taken == found else StepResult.MADE_PROGRESS
