@@ -7,6 +7,7 @@ from limen.node import Node, Sink, Source, StepContext
 from limen.platform import PlatformClock
 from limen.runtime import LimenRuntime
 from limen.scheduling import DequeuePolicy
+from limen.telemetry import EventSink, Telemetry
 
 __all__ = [
     "ComputeBackend",
@@ -15,6 +16,7 @@ __all__ = [
     "Edge",
     "EdgeConsumer",
     "EdgeProducer",
+    "EventSink",
     "HeaderStore",
     "LimenRuntime",
     "MemoryManager",
@@ -23,4 +25,5 @@ __all__ = [
     "Sink",
     "Source",
     "StepContext",
+    "Telemetry",
 ]

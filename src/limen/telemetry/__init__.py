@@ -1,7 +1,22 @@
-"""Counters and histograms: bounded records of what happened, and the identities they obey."""
+"""What a run measures: statistics and their identities, events, decisions, and who is told."""
 
+from limen.telemetry._collect import GraphTelemetry, TelemetryStatistics
 from limen.telemetry._decisions import Decision, DecisionLog
+from limen.telemetry._events import (
+    EdgeSnapshot,
+    Event,
+    EventMessage,
+    Loss,
+    NodeStep,
+    RuntimeEvent,
+    RuntimeEventKind,
+    StructuralDrop,
+    describe_event,
+    event_json,
+)
 from limen.telemetry._histogram import Histogram, HistogramSummary
+from limen.telemetry._hooks import Hooks, NodeTelemetry
+from limen.telemetry._rates import POWERS_OF_TEN, passes_power_of_ten
 from limen.telemetry._records import (
     EdgeStatistics,
     Identity,
@@ -13,29 +28,63 @@ from limen.telemetry._records import (
     Waiting,
     account,
 )
+from limen.telemetry._sinks import BufferEventSink, JsonEventSink, LineEventSink
+from limen.telemetry._switches import TelemetrySwitches
 from limen.telemetry._violations import (
     PolicyEvent,
     Violation,
     ViolationKind,
     ViolationTally,
 )
+from limen.telemetry.contract import (
+    EventSink,
+    NoopTelemetry,
+    Telemetry,
+    TelemetryKey,
+    TelemetryNs,
+)
 
 __all__ = [
+    "POWERS_OF_TEN",
+    "BufferEventSink",
     "Decision",
     "DecisionLog",
+    "EdgeSnapshot",
     "EdgeStatistics",
+    "Event",
+    "EventMessage",
+    "EventSink",
+    "GraphTelemetry",
     "Histogram",
     "HistogramSummary",
+    "Hooks",
     "Identity",
     "InputStatistics",
+    "JsonEventSink",
+    "LineEventSink",
+    "Loss",
     "NodeStatistics",
+    "NodeStep",
+    "NodeTelemetry",
+    "NoopTelemetry",
     "OutputStatistics",
     "PathStatistics",
     "PolicyEvent",
     "RunStatistics",
+    "RuntimeEvent",
+    "RuntimeEventKind",
+    "StructuralDrop",
+    "Telemetry",
+    "TelemetryKey",
+    "TelemetryNs",
+    "TelemetryStatistics",
+    "TelemetrySwitches",
     "Violation",
     "ViolationKind",
     "ViolationTally",
     "Waiting",
     "account",
+    "describe_event",
+    "event_json",
+    "passes_power_of_ten",
 ]

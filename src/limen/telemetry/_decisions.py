@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from limen.types import error_text
+
 _log = logging.getLogger("limen")
 
 
@@ -81,4 +83,5 @@ class DecisionLog:
         except Exception as error:
             self._listener = None
             self.failure = error
-            _log.warning("the decision log is cut off at decision %d: %s", self.count, error)
+            text = error_text(error)
+            _log.warning("the decision log is cut off at decision %d: %s", self.count, text)

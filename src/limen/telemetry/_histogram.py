@@ -15,6 +15,8 @@ _BUCKETS: Final = (_MAX_BITS - _SUB_BITS + 1) * _SUB_BUCKETS
 class HistogramSummary:
     """A histogram in six numbers, all in nanoseconds but the counts.
 
+    Where histograms are switched off, all are 0.
+
     Attributes:
         count: Values recorded.
         overflow: Those above the range; they count in ``count`` and ``max_ns`` as well.

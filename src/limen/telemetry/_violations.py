@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from limen.telemetry._rates import passes_power_of_ten
+from limen.types import error_text
+
 _log = logging.getLogger("limen")
 
 
@@ -89,23 +92,30 @@ class ViolationTally:
         self._tally: dict[tuple[ViolationKind, str], list[int]] = {}
 
     def add(self, event: PolicyEvent) -> None:
-        """Take one event; called by an executor. The first of its kind at a place is logged."""
+        """Take one event; called by an executor.
+
+        The 1st, 10th, 100th … of its kind at a place is logged.
+        """
         key = (event.kind, event.place)
         entry = self._tally.get(key)
         if entry is None:
-            self._tally[key] = [event.times, event.instant_ns, event.instant_ns, event.amount_ns]
-            _log.warning("%s: first %s", event.place, event.kind.value)
-        else:
-            entry[0] += event.times
-            entry[2] = event.instant_ns
-            entry[3] = max(entry[3], event.amount_ns)
+            entry = self._tally[key] = [0, event.instant_ns, 0, 0]
+        before = entry[0]
+        entry[0] += event.times
+        entry[2] = event.instant_ns
+        entry[3] = max(entry[3], event.amount_ns)
+        if passes_power_of_ten(before, entry[0]):
+            if not before:
+                _log.warning("%s: first %s", event.place, event.kind.value)
+            else:
+                _log.warning("%s: %d %s so far", event.place, entry[0], event.kind.value)
         if self._listener is None:
             return
         try:
             self._listener(event)
         except Exception as error:
             self._listener = None
-            _log.warning("the listener to policy events is told no more: %s", error)
+            _log.warning("the listener to policy events is told no more: %s", error_text(error))
 
     def violations(self) -> tuple[Violation, ...]:
         """Return the tally so far, by place and kind."""

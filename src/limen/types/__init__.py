@@ -24,7 +24,7 @@ from limen.types._specs import (
     describe_spec,
     spec_from_annotation,
 )
-from limen.types._text import nearest, printable
+from limen.types._text import error_text, nearest, printable
 from limen.types._units import (
     format_bytes,
     format_ns,
@@ -53,6 +53,7 @@ __all__ = [
     "Ticks",
     "TraceId",
     "describe_spec",
+    "error_text",
     "format_bytes",
     "format_ns",
     "make_trace_id",
