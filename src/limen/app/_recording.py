@@ -33,7 +33,7 @@ from limen.platform import MonotonicClock, PlatformClock
 from limen.policy import EdgePolicy
 from limen.runtime import SingleThreadRuntime
 from limen.scheduling import DegradePlan, Plan
-from limen.telemetry import DecisionLog
+from limen.telemetry import DecisionLog, NodeTelemetry
 from limen.types import PayloadSpec, SequenceNumber, Ticks
 
 _DEPARTS: Final = "the replay asks for what the recording does not hold"
@@ -388,6 +388,10 @@ class _RecordingContext:
     @property
     def now_nanos(self) -> int:
         return self._ctx.now_nanos
+
+    @property
+    def telemetry(self) -> NodeTelemetry:
+        return self._ctx.telemetry
 
     def in_occupancy(self, port: str) -> EdgeOccupancy:
         return self._ctx.in_occupancy(port)

@@ -12,7 +12,7 @@ from limen.node import SourceNode
 from limen.platform import MonotonicClock, PlatformClock
 from limen.runtime import SingleThreadRuntime
 from limen.scheduling import Plan, bounds, lower
-from limen.telemetry import DecisionLog, PolicyEvent
+from limen.telemetry import DecisionLog, PolicyEvent, Telemetry, TelemetrySwitches
 
 
 def load(path: str | Path, *, allow_import: bool = False) -> Graph:
@@ -35,7 +35,13 @@ def load(path: str | Path, *, allow_import: bool = False) -> Graph:
     return loaded.graph
 
 
-def check(graph: Graph, clock: PlatformClock | None = None, *, strict: bool = False) -> Plan:
+def check(
+    graph: Graph,
+    clock: PlatformClock | None = None,
+    *,
+    strict: bool = False,
+    switches: TelemetrySwitches | None = None,
+) -> Plan:
     """Verify a graph and lower it to a Plan, without starting anything.
 
     ``limen.scheduling.bounds`` says of a Plan what it will take.
@@ -44,11 +50,13 @@ def check(graph: Graph, clock: PlatformClock | None = None, *, strict: bool = Fa
         graph: What to check.
         clock: Whose ticks times are converted to; real time if not given.
         strict: Whether a graph that declares more work than one thread can do is refused.
+        switches: Which parts of the telemetry there are.
 
     Raises:
         GraphError: ``problems`` lists all that is wrong with it.
     """
-    plan = lower(verify(graph.spec()), MonotonicClock() if clock is None else clock)
+    used = MonotonicClock() if clock is None else clock
+    plan = lower(verify(graph.spec()), used, switches)
     if strict:
         share = bounds(plan).utilisation
         if share is not None and share > 1:
@@ -63,6 +71,8 @@ def make_runtime(
     clock: PlatformClock | None = None,
     log: DecisionLog | None = None,
     on_event: Callable[[PolicyEvent], None] | None = None,
+    telemetry: Telemetry | None = None,
+    switches: TelemetrySwitches | None = None,
 ) -> SingleThreadRuntime:
     """Verify a graph and return a runtime for one run of it; nothing has started yet.
 
@@ -71,12 +81,15 @@ def make_runtime(
         clock: Its clock; real time if not given.
         log: Where decisions are recorded.
         on_event: Told of every violation of a constraint as it happens.
+        telemetry: Told of events and given the accounting.
+        switches: Which parts of the telemetry there are.
 
     Raises:
         GraphError: ``problems`` lists all that is wrong with it.
     """
     used = MonotonicClock() if clock is None else clock
-    return SingleThreadRuntime(check(graph, used), used, log=log, on_event=on_event)
+    plan = check(graph, used, switches=switches)
+    return SingleThreadRuntime(plan, used, log=log, on_event=on_event, telemetry=telemetry)
 
 
 def run(
@@ -85,6 +98,8 @@ def run(
     clock: PlatformClock | None = None,
     log: DecisionLog | None = None,
     on_event: Callable[[PolicyEvent], None] | None = None,
+    telemetry: Telemetry | None = None,
+    switches: TelemetrySwitches | None = None,
 ) -> Report:
     """Verify a graph, run it until all its sources have ended, and return the accounting.
 
@@ -93,12 +108,14 @@ def run(
         clock: ``SimClock()`` to simulate; real time if not given.
         log: Where decisions are recorded; their digest is in the report.
         on_event: Told of every violation of a constraint as it happens.
+        telemetry: Told of events and given the accounting; ``GraphTelemetry`` sends them to sinks.
+        switches: Which parts of the telemetry there are; what is off costs nothing.
 
     Raises:
         GraphError: The graph is not valid; nothing has started.
         LimenError: A node could not start.
     """
-    return Report(make_runtime(graph, clock, log, on_event).run())
+    return Report(make_runtime(graph, clock, log, on_event, telemetry, switches).run())
 
 
 def set_speed(graph: Graph, speed: float | None) -> None:

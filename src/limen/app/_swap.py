@@ -40,9 +40,7 @@ def swap_model(graph: Graph, name: str, artifact: ModelArtifact | Path | str) ->
             f"no model {name!r} in graph {graph.name!r}",
             remedy=nearest(name, models) or "the graph has no models",
         )
-    if not isinstance(artifact, ModelArtifact):
-        artifact = ModelArtifact.from_path(Path(artifact))
-    models[name].stage(artifact)
+    models[name].stage(artifact if isinstance(artifact, ModelArtifact) else Path(artifact))
 
 
 def models_of(graph: Graph) -> dict[str, InferenceModel]:
@@ -105,8 +103,7 @@ class ModelWatcher:
 
     def _swap(self, name: str, model: InferenceModel, path: Path) -> None:
         try:
-            artifact = ModelArtifact.from_path(path)
-            model.stage(artifact)
+            artifact = model.stage(path)
         except LimenError as error:
             _log.warning("model %s: not taken over: %s", name, error)
             self._tell(f"model {name}: {path.name} is not taken over: {error}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limen.compute import ComputeBackend, ComputeModel, ModelArtifact, ModelMetadata
-from limen.errors import Code, InferenceError
+from limen.errors import Code, InferenceError, LimenError
 from limen.message import BatchView
 from limen.node._signature import match_spec
 from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult
@@ -51,6 +51,7 @@ class InferenceModel(Node):
         self._staged: tuple[ComputeModel, ModelArtifact] | None = None
         self._previous: tuple[ComputeModel, ModelArtifact | Path] | None = None
         self._rolled_back = False
+        self._load_failure: str | None = None
 
     def prepare(self) -> None:
         """Load the model and read its ports."""
@@ -82,18 +83,32 @@ class InferenceModel(Node):
         limits = (self._limit, self.backend.capabilities().max_batch, limit)
         return model, fixed_batch, min((n for n in limits if n is not None), default=None)
 
-    def stage(self, artifact: ModelArtifact) -> None:
+    def stage(self, artifact: ModelArtifact | Path) -> ModelArtifact:
         """Load and warm another model beside the one that runs; the next step takes it over.
 
         Called from any thread while the graph runs; blocks until the model has answered once. The
         model that runs is not touched, and stays where this raises.
 
         Args:
-            artifact: The new model; its ports and batches are those of the old one.
+            artifact: The new model, or the path of its file; its ports and batches are those of
+                the old one.
+
+        Returns:
+            The new model as it was read.
 
         Raises:
             InferenceError: It cannot be loaded, does not fit, or fails.
         """
+        try:
+            if isinstance(artifact, Path):
+                artifact = ModelArtifact.from_path(artifact)
+            self._stage(artifact)
+        except LimenError as error:
+            self._load_failure = str(error)
+            raise
+        return artifact
+
+    def _stage(self, artifact: ModelArtifact) -> None:
         old = self.model
         model, fixed_batch, limit = self._load(artifact)
         wanted, found = (_shape_of(m.metadata) for m in (old, model))
@@ -145,6 +160,11 @@ class InferenceModel(Node):
             self._previous = (self._loaded, self._artifact)
         self._loaded, self._artifact = staged
         return "swapped"
+
+    def load_failure(self) -> str | None:
+        """Say, once, why a model could not be staged or was given up again; the last reason."""
+        failure, self._load_failure = self._load_failure, None
+        return failure
 
     @property
     def model(self) -> ComputeModel:
@@ -217,10 +237,11 @@ class InferenceModel(Node):
             return
         try:
             self._run(payloads, out)
-        except InferenceError:
+        except InferenceError as error:
             # The first call of a new model: the old one does it, and stays.
             self._loaded, self._artifact = self._previous
             self._rolled_back = True
+            self._load_failure = str(error)
             self._run(payloads, out)
         finally:
             self._previous = None

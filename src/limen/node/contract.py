@@ -16,6 +16,7 @@ from limen.edge import EdgeOccupancy
 from limen.message import BatchView, Message, MessageHeader
 from limen.platform import PlatformClock
 from limen.policy import Activation, EdgePolicy
+from limen.telemetry import NodeTelemetry
 from limen.types import PayloadSpec, SequenceNumber, Ticks
 
 
@@ -96,6 +97,10 @@ class StepContext(Protocol):
     @property
     def now_nanos(self) -> int:
         """The same in nanoseconds."""
+
+    @property
+    def telemetry(self) -> NodeTelemetry:
+        """Where the node's own counts, gauges, durations and events go."""
 
     def in_occupancy(self, port: str) -> EdgeOccupancy:
         """Return how full an input's edge is."""
@@ -269,6 +274,10 @@ class Node(abc.ABC):
         Returns:
             What the decision log says of it; None if there was nothing.
         """
+        return None
+
+    def load_failure(self) -> str | None:
+        """Say, once, why a model could not be taken over since this was asked last; of models."""
         return None
 
     def stop(self) -> None:  # noqa: B027 - nothing to release for most

@@ -24,6 +24,7 @@ from limen.runtime._calls import NodeCalls
 from limen.runtime._link import Held, Link
 from limen.runtime._state import FailedCallError
 from limen.runtime._variant import call_variant
+from limen.telemetry import RuntimeEventKind
 from limen.types import (
     DeadlineNs,
     PortIndex,
@@ -53,11 +54,17 @@ class NodeContext(NodeCalls):
                 self._note_wait(link.hold[0])
 
     def _adopt(self) -> None:
+        if self._journal.hooks.event is not None:
+            self.tell_load_failures()
         for part in self.plan.parts:
             adopted = part.adopt()
-            if adopted is not None:
-                self.counters.swaps += 1
-                self._journal.note(self.plan.name, "swap", self.counters.swaps, adopted)
+            if adopted is None:
+                continue
+            self.counters.swaps += 1
+            self._journal.note(self.plan.name, "swap", self.counters.swaps, adopted)
+            if adopted == "swapped" and self._model_fails:
+                self._model_fails = False
+                self._journal.happened(RuntimeEventKind.MODEL_RECOVERED, self.plan.name)
 
     def in_occupancy(self, port: str) -> EdgeOccupancy:
         """Return how full an input's edge is."""
@@ -278,6 +285,7 @@ class NodeContext(NodeCalls):
             self._recover(None)
             return StepResult.MADE_PROGRESS
         self.made_by_port[index] += 1
+        self._source_succeeded()
         self._note_age(header)
         return StepResult.MADE_PROGRESS
 

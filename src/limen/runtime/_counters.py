@@ -14,12 +14,17 @@ from limen.errors import LimenError
 from limen.message import MessageHeader
 from limen.platform import PlatformClock
 from limen.scheduling import NodePlan
-from limen.telemetry import Histogram, NodeStatistics, PathStatistics
-from limen.types import NodeIndex, split_trace_id
+from limen.telemetry import (
+    POWERS_OF_TEN,
+    Histogram,
+    HistogramSummary,
+    NodeStatistics,
+    PathStatistics,
+)
+from limen.types import NodeIndex, error_text, split_trace_id
 
 _log = logging.getLogger("limen")
 _KEPT_MESSAGES: Final = 8
-_LONGEST_TEXT: Final = 300
 _LIBRARIES: Final = (
     "<",
     str(Path(__file__).resolve().parents[1]),
@@ -28,13 +33,17 @@ _LIBRARIES: Final = (
 
 
 class PathCounters:
-    """Counts and times of what one source sent to one sink."""
+    """Counts and times of what one source sent to one sink.
 
-    def __init__(self) -> None:
+    Args:
+        histograms: Whether times are kept.
+    """
+
+    def __init__(self, *, histograms: bool) -> None:
         self.count = 0
         self.misses = 0
-        self.age = Histogram()
-        self.lateness = Histogram()
+        self.age = Histogram() if histograms else None
+        self.lateness = Histogram() if histograms else None
 
 
 class NodeCounters:
@@ -42,10 +51,12 @@ class NodeCounters:
 
     Args:
         plan: The node.
+        histograms: Whether times are kept.
     """
 
-    def __init__(self, plan: NodePlan) -> None:
+    def __init__(self, plan: NodePlan, *, histograms: bool) -> None:
         self._plan = plan
+        self._histograms = histograms
         self.steps = 0
         self.calls = 0
         self.errors = 0
@@ -60,20 +71,26 @@ class NodeCounters:
         self.gathers = 0
         self.padded = 0
         self.input_copies = 0
-        self.latency = Histogram()
-        self.wait = Histogram()
-        self.age = Histogram()
-        self.lateness = Histogram()
+        self.latency = Histogram() if histograms else None
+        self.wait = Histogram() if histograms else None
+        self.age = Histogram() if histograms else None
+        self.lateness = Histogram() if histograms else None
         self.paths: dict[NodeIndex, PathCounters] = {}
         self._messages: list[str] = []
 
     def fail(self, error: Exception, where: str) -> None:
-        """Count a failed call; the first ones are kept in words and logged."""
+        """Count a failed call; the first are kept in words, the 1st, 10th, 100th … is logged."""
         self.errors += 1
-        if len(self._messages) < _KEPT_MESSAGES:
-            text = describe_error(error) + (f" ({where})" if where else "")
+        kept, logged = len(self._messages) < _KEPT_MESSAGES, self.errors in POWERS_OF_TEN
+        if not (kept or logged):
+            return
+        text = describe_error(error) + (f" ({where})" if where else "")
+        if kept:
             self._messages.append(text)
+        if logged and self.errors == 1:
             _log.warning("node %s: %s", self._plan.name, text)
+        elif logged:
+            _log.warning("node %s: %d errors so far: %s", self._plan.name, self.errors, text)
 
     def note_path(
         self,
@@ -86,11 +103,14 @@ class NodeCounters:
     ) -> None:
         """Count a result of a node without outputs for the source that it stems from."""
         source = split_trace_id(header.trace_id)[0]
-        path = self.paths.setdefault(source, PathCounters())
+        path = self.paths.get(source)
+        if path is None:
+            path = self.paths[source] = PathCounters(histograms=self._histograms)
         path.count += 1
         path.misses += missed
-        path.age.record(now_ns - clock.ticks_to_nanos(header.creation_tick))
-        if lateness_ns is not None:
+        if path.age is not None:
+            path.age.record(now_ns - clock.ticks_to_nanos(header.creation_tick))
+        if lateness_ns is not None and path.lateness is not None:
             path.lateness.record(lateness_ns)
 
     def path_statistics(self, names: Sequence[str]) -> tuple[PathStatistics, ...]:
@@ -105,8 +125,8 @@ class NodeCounters:
                 self._plan.name,
                 path.count,
                 path.misses,
-                path.age.summary(),
-                path.lateness.summary(),
+                _summary(path.age),
+                _summary(path.lateness),
             )
             for source, path in sorted(self.paths.items())
         )
@@ -133,18 +153,22 @@ class NodeCounters:
             gathers=self.gathers,
             padded=self.padded,
             input_copies=self.input_copies,
-            latency=self.latency.summary(),
-            wait=self.wait.summary(),
-            age=self.age.summary(),
-            lateness=self.lateness.summary(),
+            latency=_summary(self.latency),
+            wait=_summary(self.wait),
+            age=_summary(self.age),
+            lateness=_summary(self.lateness),
             sha256=plan.node.artifact_sha256,
             memory_bytes=plan.memory_bytes,
         )
 
 
+def _summary(histogram: Histogram | None) -> HistogramSummary:
+    return HistogramSummary(0, 0, 0, 0, 0, 0) if histogram is None else histogram.summary()
+
+
 def describe_error(error: Exception) -> str:
     """Say in a bounded line what failed, and for a user's exception in which line of which file."""
-    text = _text_of(error)
+    text = error_text(error, named=not isinstance(error, LimenError))
     if isinstance(error, LimenError):
         return text
     trace = traceback.extract_tb(error.__traceback__)
@@ -153,14 +177,3 @@ def describe_error(error: Exception) -> str:
     if not frames:
         return text
     return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
-
-
-def _text_of(error: Exception) -> str:
-    name = type(error).__qualname__
-    try:
-        text = str(error)
-    except Exception:
-        return f"{name}, which cannot be printed"
-    line = " ".join(text.split())
-    line = line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"
-    return line if isinstance(error, LimenError) else f"{name}: {line}"

@@ -21,7 +21,7 @@ from limen.policy import (
 from limen.runtime._journal import Journal
 from limen.runtime._producer import ProducerSide, by_name
 from limen.scheduling import EdgePlan, InputPlan
-from limen.telemetry import EdgeStatistics, InputStatistics, ViolationKind
+from limen.telemetry import EdgeStatistics, InputStatistics, Loss, ViolationKind
 from limen.types import MessageToken, Ticks
 
 
@@ -290,11 +290,13 @@ class Link(ProducerSide):
         self._journal.note(self.plan.name, "drop", held.header.sequence, reason)
         self._hand_back(held.token, place)
         self.dropped[str(reason)] += 1
+        self._journal.lost(Loss.DROPPED, self.name, reason, held.header.sequence)
         if isinstance(reason, Unfit):
             self._violated(ViolationKind(reason.value), held)
-        # The token of a loop always stays behind when what feeds the loop has ended.
-        elif not (self.plan.is_feedback and reason == "unpaired"):
-            self._warn_once(self.dropped, reason, "dropped")
+        # What a stop gives up is no surprise, and a note of the report counts it; and the token of
+        # a loop always stays behind when what feeds the loop has ended.
+        elif reason != "stopped" and not (self.plan.is_feedback and reason == "unpaired"):
+            self._warn(self.dropped, str(reason), "dropped")
 
     def end(self, reason: str, refusal: Refusal) -> None:
         """Give up all that is here, because the consumer ends.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from limen.node import NodeKind
 from limen.policy import is_violated
 from limen.runtime._context import NodeContext
 from limen.runtime._journal import Journal
-from limen.telemetry import ViolationKind
-from limen.types import Ticks
+from limen.telemetry import RuntimeEventKind, ViolationKind
+from limen.types import Ticks, format_ns
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class _Watch:
         node: Index of the node that ends the watch.
         last: Returns the instant of the last sign of life.
         ended: Returns whether no sign can come any more.
+        from_source: Whether it is an edge that begins at a source.
         reported: The sign behind which the gap has been reported already.
     """
 
@@ -30,6 +32,7 @@ class _Watch:
     node: int
     last: Callable[[], Ticks]
     ended: Callable[[], bool]
+    from_source: bool = False
     reported: Ticks | None = None
 
 
@@ -44,6 +47,7 @@ class LivenessMonitor:
     def __init__(self, contexts: Sequence[NodeContext], journal: Journal) -> None:
         self._journal = journal
         self._start = Ticks(0)
+        self._sources = {c.plan.index for c in contexts if c.plan.kind is NodeKind.SOURCE}
         self._watches = [watch for context in contexts for watch in self._of(context)]
 
     def start(self, now: Ticks) -> None:
@@ -60,6 +64,9 @@ class LivenessMonitor:
                 self._journal.note(watch.place, "liveness")
                 silence_ns = clock.ticks_to_nanos(now - last)
                 self._journal.violated(ViolationKind.LIVENESS, watch.place, amount_ns=silence_ns)
+                if watch.from_source:
+                    kind, text = RuntimeEventKind.DATA_GAP, f"nothing for {format_ns(silence_ns)}"
+                    self._journal.happened(kind, watch.place, text)
 
     def due(self, ended: Sequence[bool]) -> list[int]:
         """Return the instants at which gaps will be violated, if nothing comes before."""
@@ -82,6 +89,7 @@ class LivenessMonitor:
                     index,
                     lambda link=link: self._start if link.last_push is None else link.last_push,  # type: ignore[misc] # the default binds the loop's value
                     lambda link=link: link.ring.ended,  # type: ignore[misc] # likewise
+                    link.plan.producer.node in self._sources,
                 )
         if context.plan.step_gap_ticks is not None:
             yield _Watch(

@@ -20,6 +20,7 @@ from limen.policy import (
 )
 from limen.runtime._journal import Journal
 from limen.scheduling import EdgePlan
+from limen.telemetry import POWERS_OF_TEN, Loss
 from limen.types import MessageToken, Ticks
 
 _log = logging.getLogger("limen")
@@ -173,26 +174,38 @@ class ProducerSide:
         self, token: MessageToken, reason: Refusal | None, outcome: PushOutcome
     ) -> PushOutcome:
         why = Refusal.FULL if reason is None else reason
-        self._journal.note(self.plan.name, "refuse", self._sequence(token), why)
+        sequence = self._sequence(token)
+        self._journal.note(self.plan.name, "refuse", sequence, why)
         self.slots.drop(token)
         self.refused[why] += 1
         if why is Refusal.FULL:
             self.pressed = True
-        self._warn_once(self.refused, why, "refused")
+        self._journal.lost(Loss.REFUSED, self.plan.name, why, sequence)
+        if why is not Refusal.STOPPED:
+            self._warn(self.refused, why, "refused")
         return outcome
 
     def _evict(self, reason: Refusal) -> None:
         token = self.producer.evict()
-        self._journal.note(self.plan.name, "evict", self._sequence(token), reason)
+        sequence = self._sequence(token)
+        self._journal.note(self.plan.name, "evict", sequence, reason)
         self.slots.drop(token)
         self.evicted[reason] += 1
         self.pressed = True
+        self._journal.lost(Loss.EVICTED, self.plan.name, reason, sequence)
         if reason is not Refusal.SUPERSEDED:
-            self._warn_once(self.evicted, reason, "evicted")
+            self._warn(self.evicted, reason, "evicted")
 
-    def _warn_once(self, counter: Counter[str], reason: str, what: str) -> None:
-        if counter[reason] == 1:
+    def _warn(self, counter: Counter[str], reason: str, what: str) -> None:
+        """Log the 1st, 10th, 100th … loss for a reason."""
+        count = counter[reason]
+        if count not in POWERS_OF_TEN:
+            return
+        if count == 1:
             _log.warning("edge %s: first message %s: %s", self.plan.name, what, str(reason))
+        else:
+            text = "edge %s: %d messages %s so far: %s"
+            _log.warning(text, self.plan.name, count, what, str(reason))
 
 
 def by_name(counts: Counter[str]) -> dict[str, int]:

@@ -18,13 +18,16 @@ from limen.runtime._journal import Journal
 from limen.runtime._judge import Judge
 from limen.runtime._link import Link
 from limen.runtime._liveness import LivenessMonitor
+from limen.runtime._observer import Observer
 from limen.runtime._state import new_header
 from limen.runtime.contract import LimenRuntime, RuntimeStopHandle
 from limen.scheduling import NodeSummary, Plan, Readiness, make_policy
 from limen.telemetry import (
     DecisionLog,
+    Hooks,
     PolicyEvent,
     RunStatistics,
+    Telemetry,
     ViolationTally,
     Waiting,
     account,
@@ -58,6 +61,7 @@ class SingleThreadRuntime(LimenRuntime):
         drain_ns: How long a stop may drain before the rest is given up.
         log: Where its decisions are recorded; None to keep no log.
         on_event: Told of every violation of a constraint as it happens.
+        telemetry: Told of events and given the accounting, as the plan's switches allow.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class SingleThreadRuntime(LimenRuntime):
         drain_ns: int = 10_000_000_000,
         log: DecisionLog | None = None,
         on_event: Callable[[PolicyEvent], None] | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         if clock.tick_rate_hz != plan.tick_rate_hz:
             raise LifecycleError(
@@ -77,7 +82,8 @@ class SingleThreadRuntime(LimenRuntime):
             )
         self.plan = plan
         self._clock = clock
-        self._journal = Journal(clock, log, ViolationTally(on_event))
+        hooks = Hooks(telemetry, plan.switches)
+        self._journal = Journal(clock, log, ViolationTally(on_event), hooks, plan.switches)
         self._drain_ticks = clock.nanos_to_ticks(drain_ns)
         self._policy = make_policy(plan.scheduler)
         self._stop_handle = RuntimeStopHandle(clock)
@@ -93,6 +99,10 @@ class SingleThreadRuntime(LimenRuntime):
         self._wire()
         self._judge = Judge(self._contexts, self._journal)
         self._liveness = LivenessMonitor(self._contexts, self._journal)
+        self._observer = Observer(
+            plan.name, self._journal, self._contexts, self._links, self.statistics
+        )
+        self._step_one = self._observer.observed(self._step_node)
         self._last = len(plan.nodes) - 1
         self._state = _State.NEW
         self._started: list[NodeContext] = []
@@ -104,6 +114,8 @@ class SingleThreadRuntime(LimenRuntime):
         self._idle_polls = 0
         self._points = 0
         self._stopped_at: int | None = None
+        # What ended the run before its time.
+        self._why = ""
 
     def _wire(self) -> None:
         """Make a link an edge, between an output's slots and an input."""
@@ -147,9 +159,11 @@ class SingleThreadRuntime(LimenRuntime):
         except Exception as error:
             self._outcome = "failed"
             self._release()
+            text = f"{failing} cannot start: {describe_error(error)}"
+            self._observer.ended(self._outcome, text)
             if isinstance(error, LimenError):
                 raise
-            raise NodeError(f"{failing} cannot start: {describe_error(error)}") from error
+            raise NodeError(text) from error
         except BaseException:
             self._release()
             raise
@@ -157,6 +171,7 @@ class SingleThreadRuntime(LimenRuntime):
         for context in self._contexts:
             context.begin(self._journal.tick)
         self._liveness.start(self._journal.tick)
+        self._observer.started()
         self._begin_feedback()
 
     def _begin_feedback(self) -> None:
@@ -183,6 +198,8 @@ class SingleThreadRuntime(LimenRuntime):
         self._require(_State.RUNNING, "step")
         if self._outcome != "running":
             return False
+        if self._observer.hands_over:
+            self._observer.hand_over()
         stopped = self._limits()
         self._points += 1
         if stopped:
@@ -194,7 +211,7 @@ class SingleThreadRuntime(LimenRuntime):
             return False
         if chosen is None:
             return self._wait()
-        self._step_node(chosen)
+        self._step_one(chosen)
         return True
 
     def stop(self) -> None:
@@ -210,6 +227,7 @@ class SingleThreadRuntime(LimenRuntime):
         if self._outcome == "running":
             self._outcome = "stopped"
         self._release()
+        self._observer.ended(self._outcome, self._why)
 
     def statistics(self) -> RunStatistics:
         """Return the accounting so far; exact between steps."""
@@ -248,7 +266,8 @@ class SingleThreadRuntime(LimenRuntime):
             names = ", ".join(c.plan.name for c in self._contexts if c.failures.halted)
             self._journal.note("graph", "halt")
             self._outcome = "halted"
-            self._notes.append(f"halted by a failure of {names}")
+            self._why = f"a failure of {names}"
+            self._notes.append(f"halted by {self._why}")
             return True
         if not self._stop_handle.is_stopping:
             return False
@@ -259,7 +278,8 @@ class SingleThreadRuntime(LimenRuntime):
                 if context.plan.kind is NodeKind.SOURCE:
                     self._judge.end(context, "stopped")
         if self._journal.tick >= self._drain_until:
-            self._notes.append("the drain timeout passed")
+            self._why = "the drain timeout passed"
+            self._notes.append(self._why)
             self._outcome = "stopped"
             return True
         return False
@@ -325,7 +345,8 @@ class SingleThreadRuntime(LimenRuntime):
                 candidates.append(self._judge.summarise(context, readiness, due))
         return changed, self._policy.select_next(candidates).index if candidates else None
 
-    def _step_node(self, index: NodeIndex) -> None:
+    def _step_node(self, index: NodeIndex) -> StepResult | YieldUntil | None:
+        """Step a node; what that came to, None if it raised."""
         context = self._contexts[index]
         context.counters.steps += 1
         self._journal.steps += 1
@@ -341,7 +362,7 @@ class SingleThreadRuntime(LimenRuntime):
         except Exception as error:
             context.step_failed(error, taken)
             self._settle_failures(context)
-            return
+            return None
         if context.made > made:
             self._idle_polls = 0
         took = context.taken > taken
@@ -355,18 +376,19 @@ class SingleThreadRuntime(LimenRuntime):
         if took and result in (StepResult.NO_INPUT, StepResult.BACKPRESSURED):
             context.step_contradicts(result)
         if self._settle_failures(context):
-            return
+            return result
         match result:
             case StepResult.TERMINAL:
                 reason = "end_of_stream" if context.ended_stream else "terminal"
                 self._judge.end(context, reason)
-                return
+                return result
             case YieldUntil(tick=tick):
                 context.asleep_until = tick
         idle = context.taken == found
         if context.links and idle and context.plan.period_ticks is None:
             # It was ready and took nothing, not even a latch's newer value: it would spin.
             context.produced_nothing = True
+        return result
 
     def _settle_failures(self, context: NodeContext) -> bool:
         """Restart or end a node whose failures ask for it: that outranks what its step returned."""
@@ -427,7 +449,8 @@ class SingleThreadRuntime(LimenRuntime):
         self._outcome = "deadlocked"
         self._journal.note("graph", "deadlock")
         self._waiting = who_waits(self._contexts, self._judge.ended)
-        self._notes.append(f"deadlock: {chain(self._waiting)}")
+        self._why = chain(self._waiting)
+        self._notes.append(f"deadlock: {self._why}")
 
     def _release(self) -> None:
         """Stop every started node, also when one of them fails to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,19 @@ from limen.node import Consumed, NodeKind, Output, Outputs, Skip, StepResult, Yi
 from limen.platform import PlatformClock
 from limen.policy import next_period
 from limen.runtime._budget import BudgetKeeper
-from limen.runtime._counters import NodeCounters
+from limen.runtime._counters import NodeCounters, describe_error
 from limen.runtime._failures import FailureKeeper
 from limen.runtime._journal import Journal
 from limen.runtime._link import Held, Link
 from limen.runtime._output import OutputPort
 from limen.scheduling import MessagePlan, NodePlan, gather_items
-from limen.telemetry import InputStatistics, NodeStatistics, ViolationKind
+from limen.telemetry import (
+    InputStatistics,
+    NodeStatistics,
+    NodeTelemetry,
+    RuntimeEventKind,
+    ViolationKind,
+)
 from limen.types import (
     NodeIndex,
     PayloadSpec,
@@ -30,6 +37,8 @@ from limen.types import (
     Ticks,
     make_trace_id,
 )
+
+_INVALID_DATA: Final = (Code.SENSOR_READ, Code.PAYLOAD_MISMATCH)
 
 
 class FailedCallError(Exception):
@@ -62,7 +71,13 @@ class NodeState:
         # What the call in progress has pushed: port, header, payload. None outside of calls.
         self.pushed: list[tuple[int, MessageHeader, object]] | None = None
         self.asleep_until = Ticks(0)
-        self.counters = NodeCounters(plan)
+        self.counters = NodeCounters(plan, histograms=journal.switches.histograms)
+        self.telemetry = NodeTelemetry(
+            plan.name, plan.index, journal.hooks, lambda: self._journal.now_ns
+        )
+        # Whether the last call of a source failed, and the last loading of a model.
+        self._source_fails = False
+        self._model_fails = False
         self.budget = BudgetKeeper(plan, self.counters, journal)
         self.failures = FailureKeeper(plan, self.counters, journal)
         # Of a periodic node, the earliest instant of its grid that is not used yet.
@@ -95,6 +110,11 @@ class NodeState:
     def made(self) -> int:
         """Messages that a source has made."""
         return sum(self.made_by_port)
+
+    @property
+    def emitted(self) -> int:
+        """Messages emitted so far."""
+        return sum(port.emitted for port in self.outputs)
 
     @property
     def now_ticks(self) -> Ticks:
@@ -284,14 +304,19 @@ class NodeState:
         self.clock.charge(cost_ticks)
         self._journal.sample()
         self.counters.calls += 1
-        self.counters.latency.record(self.clock.ticks_to_nanos(self._journal.tick - begun))
+        latency = self.counters.latency
+        if latency is not None:
+            latency.record(self.clock.ticks_to_nanos(self._journal.tick - begun))
 
     def _note_wait(self, held: Held) -> None:
-        self.counters.wait.record(self.clock.ticks_to_nanos(self._journal.tick - held.pushed))
+        wait = self.counters.wait
+        if wait is not None:
+            wait.record(self.clock.ticks_to_nanos(self._journal.tick - held.pushed))
 
     def _note_age(self, header: MessageHeader) -> None:
-        age = self._journal.tick - header.creation_tick
-        self.counters.age.record(self.clock.ticks_to_nanos(age))
+        age = self.counters.age
+        if age is not None:
+            age.record(self.clock.ticks_to_nanos(self._journal.tick - header.creation_tick))
 
     def _note_result(
         self, header: MessageHeader, presented: Sequence[tuple[Link, Held]], *, used: bool = True
@@ -309,8 +334,9 @@ class NodeState:
             missed = [(header.sequence, max(ns for _, ns in missed))]
         for number, ns in missed:
             self._note_miss(number, ns)
-        if worst_ns is not None:
-            self.counters.lateness.record(worst_ns)
+        lateness = self.counters.lateness
+        if worst_ns is not None and lateness is not None:
+            lateness.record(worst_ns)
         if used and not self.plan.outputs:
             self.counters.note_path(
                 header, self._journal.now_ns, self.clock, worst_ns, missed=bool(missed)
@@ -325,6 +351,32 @@ class NodeState:
     def _fail(self, error: Exception, header: MessageHeader | None) -> None:
         """Count a failed call, keep it in words, and decide what it leads to."""
         self.failures.fail(error, header, "" if header is None else self._locate(header))
+        if self.plan.kind is NodeKind.SOURCE:
+            self._source_failed(error)
+
+    def _source_failed(self, error: Exception) -> None:
+        """Tell of data that cannot be read or used, and of the first failure after a success."""
+        text = describe_error(error)
+        if isinstance(error, LimenError) and error.code in _INVALID_DATA:
+            self._journal.happened(RuntimeEventKind.INVALID_DATA, self.plan.name, text)
+        if not self._source_fails:
+            self._source_fails = True
+            self._journal.happened(RuntimeEventKind.SENSOR_DISCONNECTED, self.plan.name, text)
+
+    def _source_succeeded(self) -> None:
+        """Tell of the first message after a failure."""
+        if self._source_fails:
+            self._source_fails = False
+            self._journal.happened(RuntimeEventKind.SENSOR_RECOVERED, self.plan.name)
+
+    def tell_load_failures(self) -> None:
+        """Tell of models that could not be taken over since this was asked last."""
+        for part in self.plan.parts:
+            failure = part.load_failure()
+            if failure is not None:
+                self._model_fails = True
+                name = self.plan.name
+                self._journal.happened(RuntimeEventKind.MODEL_LOAD_FAILED, name, failure)
 
     def _recover(self, header: MessageHeader | None) -> None:
         """Do what a failed call leads to, once what it lost has been dropped.

@@ -13,6 +13,7 @@ from limen.message import BatchView, Message, MessageHeader
 from limen.node import Node, PushOutcome, StepContext, StepResult, YieldUntil
 from limen.platform import PlatformClock
 from limen.policy import EdgePolicy
+from limen.telemetry import NodeTelemetry
 from limen.types import Ticks
 
 _NOTHING = object()
@@ -59,6 +60,10 @@ class _VariantContext:
     @property
     def now_nanos(self) -> int:
         return self._ctx.now_nanos
+
+    @property
+    def telemetry(self) -> NodeTelemetry:
+        return self._ctx.telemetry
 
     def in_occupancy(self, port: str) -> EdgeOccupancy:
         return self._ctx.in_occupancy(port)

@@ -38,6 +38,7 @@ from limen.scheduling._plan import (
     slot_depth,
     verify_plan,
 )
+from limen.telemetry import TelemetrySwitches
 from limen.types import (
     EdgeIndex,
     NodeIndex,
@@ -46,15 +47,28 @@ from limen.types import (
     PortIndex,
     TensorSpec,
     parse_duration_ns,
+    require_type,
 )
 
 
-def lower(graph: VerifiedGraph, clock: PlatformClock) -> Plan:
+def lower(
+    graph: VerifiedGraph, clock: PlatformClock, switches: TelemetrySwitches | None = None
+) -> Plan:
     """Convert times to the clock's ticks, size every manager and number every edge.
 
     Called once before an executor is made; everything that depends on the graph alone is decided
     here.
+
+    Args:
+        graph: What to lower.
+        clock: Of the same tick rate as the run's.
+        switches: What there is of the telemetry; the default if not given.
+
+    Raises:
+        ConfigurationError: ``switches`` is of another type.
     """
+    on = TelemetrySwitches() if switches is None else switches
+    require_type("switches", on, TelemetrySwitches, "give TelemetrySwitches")
     count = len(graph.spec.nodes)
     inputs = [_inputs(graph, NodeIndex(i), clock) for i in range(count)]
     plan = Plan(
@@ -64,6 +78,7 @@ def lower(graph: VerifiedGraph, clock: PlatformClock) -> Plan:
         scheduler=graph.spec.scheduler,
         tick_rate_hz=clock.tick_rate_hz,
         warnings=graph.warnings,
+        switches=on,
     )
     verify_plan(plan)
     return plan

@@ -19,6 +19,7 @@ from limen.policy import (
     Periodic,
     Trigger,
 )
+from limen.telemetry import TelemetrySwitches
 from limen.types import (
     CriticalityClass,
     EdgeIndex,
@@ -266,6 +267,7 @@ class Plan:
         scheduler: Name of the dequeue policy.
         tick_rate_hz: Rate of the clock that times were converted for.
         warnings: What is legal and probably not meant.
+        switches: Which parts of the telemetry there are; the others need no code.
     """
 
     name: str
@@ -274,6 +276,7 @@ class Plan:
     scheduler: str
     tick_rate_hz: int
     warnings: tuple[str, ...]
+    switches: TelemetrySwitches = field(default_factory=TelemetrySwitches)
 
     @property
     def memory_bound_bytes(self) -> int:
