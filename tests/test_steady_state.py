@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import tracemalloc
 from pathlib import Path
 
@@ -11,9 +12,17 @@ import pytest
 
 import limen
 from doubles import SCALAR, Cell, Doing, TwiceInPlace, forward, runtime_of
-from limen import Graph, Sink, Source
+from limen import Graph, SimClock, Sink, Skip, Source
+from limen.app import make_runtime
 from limen.message import Message
-from limen.node import Produced, SourceSignal
+from limen.node import Output, Produced, SourceSignal
+from limen.telemetry import (
+    BufferEventSink,
+    GraphTelemetry,
+    JsonEventSink,
+    Telemetry,
+    TelemetrySwitches,
+)
 
 WARM_UP, MEASURED = 10_000, 100_000
 LIMEN = str(Path(limen.__file__).parent / "*")
@@ -86,6 +95,44 @@ def test_a_hundred_thousand_messages_leave_no_memory_behind() -> None:
     print(f"kept after {MEASURED} messages: {growth} B")
     assert before, "the filter finds limen's own allocations"
     assert growth < MEASURED / 100, sorted(grown.items(), key=lambda item: -item[1])[:5]
+
+
+def every_other(message: Message) -> Output | Skip:
+    """Lose one of two messages, so that there is something to tell."""
+    return Skip() if message.header.sequence % 2 else Output(message.payload)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on", [False, True], ids=["everything off", "everything on"])
+def test_telemetry_keeps_nothing_for_each_message(on: bool) -> None:
+    """With all on, each message gives some ten events, which are written and overwritten.
+
+    What is kept then is what the file has not been given yet: less than its buffer.
+    """
+    warm_up, measured = 2_000, 10_000
+    source = CountingSource((warm_up, warm_up + measured))
+    graph = Graph("watched").add("source", source).add("work", Doing(every_other))
+    graph.add("sink", SummingSink()).chain("source", "work", "sink")
+    telemetry: Telemetry | None = None
+    file = JsonEventSink("/dev/null")
+    kept_newest = BufferEventSink(64)
+    if on:
+        telemetry = GraphTelemetry([file, kept_newest], metrics_every_ns=1_000_000_000)
+    switches = TelemetrySwitches.full() if on else TelemetrySwitches.none()
+    runtime = make_runtime(graph, SimClock(), telemetry=telemetry, switches=switches)
+    tracemalloc.start()
+    try:
+        assert runtime.run().closes
+    finally:
+        tracemalloc.stop()
+        file.close()
+    before, after = (kept(snapshot) for snapshot in source.snapshots)
+    grown = {line: size - before.get(line, 0) for line, size in after.items()}
+    growth = sum(after.values()) - sum(before.values())
+    told = kept_newest.overflow + len(kept_newest.events)
+    print(f"kept after {measured} messages and {told} events: {growth} B")
+    assert told == 0 or (on and told > 8 * measured)
+    assert growth < measured / 10 + on * io.DEFAULT_BUFFER_SIZE, sorted(grown.items(), key=lambda item: -item[1])[:5]
 
 
 def test_the_cell_of_these_tests_is_the_port_s_spec() -> None:

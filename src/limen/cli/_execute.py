@@ -15,7 +15,7 @@ from limen.app import Report, make_runtime
 from limen.graph import Graph
 from limen.platform import MonotonicClock, PlatformClock
 from limen.runtime import RuntimeStopHandle, SingleThreadRuntime
-from limen.telemetry import DecisionLog
+from limen.telemetry import DecisionLog, Telemetry
 from limen.types import printable
 
 _REDRAW_NS = 100_000_000
@@ -32,14 +32,23 @@ class ExitCode(enum.IntEnum):
 
 
 def execute(
-    graph: Graph, clock: PlatformClock, log: DecisionLog | None = None
+    graph: Graph,
+    clock: PlatformClock,
+    log: DecisionLog | None = None,
+    telemetry: Telemetry | None = None,
 ) -> tuple[Report, ExitCode]:
     """Run a graph to its end, or until a signal or the end of our reader asks it to drain.
+
+    Args:
+        graph: What to run.
+        clock: Its clock.
+        log: Where decisions are recorded.
+        telemetry: Told of events.
 
     Raises:
         LimenError: The graph is not valid, or a node could not start.
     """
-    runtime = make_runtime(graph, clock, log)
+    runtime = make_runtime(graph, clock, log, telemetry=telemetry)
     with (
         _signals(runtime.stop_handle) as received,
         _watched_stdout(runtime.stop_handle) as stdout,

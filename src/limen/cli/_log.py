@@ -1,15 +1,15 @@
-"""Decision logs as files."""
+"""Decision logs and events as files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TextIO
 
 from limen.errors import Code, OutputError
 from limen.platform import PlatformClock
-from limen.telemetry import Decision, DecisionLog
+from limen.telemetry import Decision, DecisionLog, GraphTelemetry, JsonEventSink
 from limen.types import format_ns
 
 
@@ -47,6 +47,25 @@ def decision_log(
             _finish(people, log, f"# {log.count} decisions, sha256 {log.sha256}\n")
         if exact is not None:
             _finish(exact, log, "")
+
+
+@contextmanager
+def event_file(path: Path | None) -> Iterator[GraphTelemetry | None]:
+    """Yield a telemetry that writes events to a file as JSON lines, None without a path.
+
+    Raises:
+        OutputError: The file cannot be opened; what fails later is in its statistics.
+    """
+    if path is None:
+        yield None
+        return
+    sink = JsonEventSink(path)
+    try:
+        yield GraphTelemetry([sink])
+    finally:
+        # The run has flushed it; where that failed, its telemetry knows.
+        with suppress(OutputError):
+            sink.close()
 
 
 # Actions whose sequence is a count.

@@ -16,7 +16,7 @@ from limen.cli._check import describe_plan, plan_json
 from limen.cli._demo import run_demo
 from limen.cli._draw import DrawingFormat, draw
 from limen.cli._execute import ExitCode, execute, settle
-from limen.cli._log import decision_log
+from limen.cli._log import decision_log, event_file
 from limen.errors import ConfigurationError, GraphError, LimenError
 from limen.graph import Graph, Problem
 from limen.platform import MonotonicClock, PlatformClock, SimClock
@@ -77,6 +77,11 @@ _LogBytes = Annotated[
     ),
 ]
 
+_Events = Annotated[
+    Path | None,
+    typer.Option("--events", metavar="FILE", help="Write events to a file, as JSON lines."),
+]
+
 
 @_app.command(epilog=_EPILOG)
 def run(
@@ -88,14 +93,19 @@ def run(
     log: _Log = None,
     log_bytes: _LogBytes = None,
     watch_model: _WatchModel = False,
+    events: _Events = None,
 ) -> None:
     """Run a graph until its sources end; results on stdout, the accounting at the end."""
-    _keep_apart({"FILE": file, "--log": log, "--log-bytes": log_bytes})
+    _keep_apart({"FILE": file, "--log": log, "--log-bytes": log_bytes, "--events": events})
     graph = _load(file, allow_import)
     _apply_speed(graph, speed)
     clock = _clock(sim)
-    with decision_log(clock, log, log_bytes) as decisions, _watching(graph, watch_model):
-        report, code = execute(graph, clock, decisions)
+    with (
+        decision_log(clock, log, log_bytes) as decisions,
+        event_file(events) as telemetry,
+        _watching(graph, watch_model),
+    ):
+        report, code = execute(graph, clock, decisions, telemetry)
     if json:
         try:
             print(report.to_json(), flush=True)
@@ -105,6 +115,9 @@ def run(
         print(f"\n{report}", file=sys.stderr)
     if decisions is not None and decisions.failure is not None:
         print(f"limen: the decision log is cut off: {decisions.failure}", file=sys.stderr)
+        code = ExitCode.FAILED
+    for failure in () if telemetry is None else telemetry.statistics().detached:
+        print(f"limen: the events are cut off: {printable(failure)}", file=sys.stderr)
         code = ExitCode.FAILED
     raise typer.Exit(code)
 
