@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 import shlex
 import sys
@@ -14,10 +15,13 @@ import pytest
 import typer
 
 import limen
+import limen.memory
+import limen.telemetry
 from layers import BESIDE, ORDER
 from limen.cli import main
 from limen.cli._execute import ExitCode
 from limen.cli._main import _app
+from limen.telemetry import RuntimeEventKind, TelemetryKey
 from limen.types import describe_spec
 
 _ROOT = Path(__file__).parents[1]
@@ -233,6 +237,54 @@ def test_the_architecture_lists_every_layer_in_order() -> None:
         for word in re.findall(r"\w+", cell)
     ]
     assert named == [*ORDER, *BESIDE, "app", "testing", "cli"]
+
+
+def records() -> dict[str, tuple[str, ...]]:
+    """Return the fields of every record of statistics, event and switch, by name."""
+    named = [getattr(limen.telemetry, name) for name in limen.telemetry.__all__]
+    named += [limen.memory.MemoryStatistics]
+    found = {}
+    for kind in named:
+        if not isinstance(kind, type) or kind in (limen.telemetry.Decision, TelemetryKey):
+            continue
+        if dataclasses.is_dataclass(kind):
+            found[kind.__name__] = tuple(field.name for field in dataclasses.fields(kind))
+        elif issubclass(kind, tuple):
+            found[kind.__name__] = kind._fields
+    return found
+
+
+def tables(text: str) -> dict[str, tuple[str, ...]]:
+    """Return the first column of the table behind each heading that names a class."""
+    sections = re.findall(r"^### `(\w+)`\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    return {
+        name: tuple(re.findall(r"^\| `(\w+)` \|", body.split("\n| `Runtime")[0], re.MULTILINE))
+        for name, body in sections
+    }
+
+
+def test_the_fields_of_every_record_are_in_the_pages_in_order() -> None:
+    text = (_ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
+    assert tables(text) == records()
+
+
+def test_the_events_of_a_run_are_in_the_pages_in_order() -> None:
+    text = (_ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
+    table = text.partition("| `RuntimeEventKind` |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [
+        kind.value for kind in RuntimeEventKind
+    ]
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "### `Waiting`\n\n| Field | What |\n| --- | --- |\n| `node` | a |\n| `on` | b |\n",
+        "### `Waiting`\n\nno table\n",
+    ],
+)
+def test_a_planted_table_that_lacks_a_field_is_found(planted: str) -> None:
+    assert tables(planted)["Waiting"] != records()["Waiting"]
 
 
 @pytest.mark.parametrize(

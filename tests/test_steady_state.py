@@ -132,7 +132,9 @@ def test_telemetry_keeps_nothing_for_each_message(on: bool) -> None:
     told = kept_newest.overflow + len(kept_newest.events)
     print(f"kept after {measured} messages and {told} events: {growth} B")
     assert told == 0 or (on and told > 8 * measured)
-    assert growth < measured / 10 + on * io.DEFAULT_BUFFER_SIZE, sorted(grown.items(), key=lambda item: -item[1])[:5]
+    assert growth < measured / 10 + on * io.DEFAULT_BUFFER_SIZE, sorted(
+        grown.items(), key=lambda item: -item[1]
+    )[:5]
 
 
 def test_the_cell_of_these_tests_is_the_port_s_spec() -> None:
