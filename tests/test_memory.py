@@ -18,7 +18,13 @@ from hypothesis.stateful import (
 )
 
 from limen.errors import Code, ConfigurationError, LimenError, ManagerError
-from limen.memory import HeapMemoryManager, MemoryManager, StaticMemoryManager
+from limen.memory import (
+    CheckedHeapMemoryManager,
+    CheckedStaticMemoryManager,
+    HeapMemoryManager,
+    MemoryManager,
+    StaticMemoryManager,
+)
 from limen.message import Message, MessageHeader
 from limen.types import DataType, MessageToken, SequenceNumber, TensorSpec, Ticks, TraceId
 
@@ -27,6 +33,8 @@ Make = Callable[[int], MemoryManager]
 _MAKES: dict[str, Make] = {
     "static": lambda depth: StaticMemoryManager(_SPEC, depth),
     "heap": HeapMemoryManager,
+    "checked static": lambda depth: CheckedStaticMemoryManager(_SPEC, depth),
+    "checked heap": CheckedHeapMemoryManager,
 }
 
 
@@ -164,6 +172,41 @@ def test_a_read_is_not_ended_twice(make: Make) -> None:
     assert_refused(Code.NOT_ALLOCATED, lambda: manager.end_read(token))
 
 
+def test_mem_7_a_slot_is_not_written_while_it_is_read_and_not_used_while_it_is_written(
+    make: Make,
+) -> None:
+    manager = make(1)
+    token = manager.store(message(1))
+    with manager.read(token):
+        assert_refused(Code.BORROW_ACTIVE, lambda: manager.begin_write(token))
+    with manager.read_mut(token) as found:
+        for call in (manager.begin_read, manager.begin_write, manager.free):
+            assert_refused(Code.ALREADY_BORROWED, lambda call=call: call(token))
+        assert isinstance(found.payload, np.ndarray)
+        found.payload[...] = 5
+    with manager.read(token) as found:
+        assert value_of(found) == [5.0] * 3
+    manager.free(token)
+
+
+def test_a_write_is_not_ended_twice_and_not_as_a_read(make: Make) -> None:
+    manager = make(1)
+    token = manager.store(message())
+    assert_refused(Code.NOT_ALLOCATED, lambda: manager.end_write(token))
+    manager.begin_write(token)
+    assert_refused(Code.NOT_ALLOCATED, lambda: manager.end_read(token))
+    manager.end_write(token)
+    assert_refused(Code.NOT_ALLOCATED, lambda: manager.end_write(token))
+
+
+def test_arrays_on_the_heap_are_handed_out_read_only() -> None:
+    manager = HeapMemoryManager(1)
+    with manager.read(manager.store(message(1))) as found:
+        assert isinstance(found.payload, np.ndarray)
+        with pytest.raises(ValueError, match="read-only"):
+            found.payload[0] = 9
+
+
 @pytest.mark.parametrize(
     "payload",
     [
@@ -253,7 +296,9 @@ class ManagerMachine(RuleBasedStateMachine):
     def end_read(self, token: MessageToken) -> None:
         value, reads = self.live.get(token, (0, 0))
         if reads == 0:
-            assert_refused(Code.NOT_ALLOCATED, lambda: self.manager.end_read(token))
+            with pytest.raises(ManagerError) as caught:
+                self.manager.end_read(token)
+            assert caught.value.code in (Code.BAD_TOKEN, Code.NOT_ALLOCATED)
             return
         self.manager.end_read(token)
         self.live[token] = (value, reads - 1)

@@ -1,17 +1,42 @@
 """Who owns bytes: managers of slots that tokens name."""
 
+from limen.memory._checked import (
+    FREED,
+    POISON_BYTE,
+    CheckedHeapMemoryManager,
+    CheckedManager,
+    CheckedSlots,
+    CheckedStaticMemoryManager,
+)
 from limen.memory._heap import HeapMemoryManager
+from limen.memory._ledger import BorrowLedger, LentBuffer, Misuse
 from limen.memory._returns import ReturnRing, SharedSlots
 from limen.memory._static import StaticMemoryManager
-from limen.memory.contract import HeaderStore, MemoryManager, MemoryStatistics, ReadGuard
+from limen.memory.contract import (
+    HeaderStore,
+    MemoryManager,
+    MemoryStatistics,
+    ReadGuard,
+    WriteGuard,
+)
 
 __all__ = [
+    "FREED",
+    "POISON_BYTE",
+    "BorrowLedger",
+    "CheckedHeapMemoryManager",
+    "CheckedManager",
+    "CheckedSlots",
+    "CheckedStaticMemoryManager",
     "HeaderStore",
     "HeapMemoryManager",
+    "LentBuffer",
     "MemoryManager",
     "MemoryStatistics",
+    "Misuse",
     "ReadGuard",
     "ReturnRing",
     "SharedSlots",
     "StaticMemoryManager",
+    "WriteGuard",
 ]

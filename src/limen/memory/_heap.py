@@ -21,7 +21,7 @@ class HeapMemoryManager(MemoryManager):
     """Bounded slots of Python objects: the number of live objects is bounded.
 
     Objects are held by reference. Arrays and buffers are copied: their maker may write to them
-    again, and a view may lie in a slot that is used again.
+    again, and a view may lie in a slot that is used again. Arrays are handed out read-only.
 
     Args:
         depth: Number of slots.
@@ -41,6 +41,15 @@ class HeapMemoryManager(MemoryManager):
     def _payload(self, token: MessageToken) -> object:
         return self._payloads[token]
 
+    def _payload_mut(self, token: MessageToken) -> object:
+        payload = self._payloads[token]
+        if not isinstance(payload, np.ndarray):
+            return payload
+        payload.flags.writeable = True
+        writable = payload.view()
+        payload.flags.writeable = False
+        return writable
+
     def _put(self, token: MessageToken, payload: object) -> None:
         if not isinstance(payload, self._kind):
             raise ManagerError(
@@ -50,6 +59,7 @@ class HeapMemoryManager(MemoryManager):
             )
         if isinstance(payload, np.ndarray):
             payload = payload.copy()
+            payload.flags.writeable = False
             self._copies += 1
         elif isinstance(payload, (bytearray, memoryview)):
             payload = bytes(payload)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from limen.errors import Code, ManagerError
 from limen.memory.contract import MemoryManager
 from limen.types import INVALID_TOKEN, MessageToken
@@ -12,9 +14,13 @@ class ReturnRing:
 
     Args:
         slots: Slots of the manager; no more tokens can be under way.
+        describe: Names a token in an error.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(
+        self, slots: int, describe: Callable[[MessageToken], str] = "token {}".format
+    ) -> None:
+        self._describe = describe
         self._tokens = [INVALID_TOKEN] * slots
         self._written = 0
         self._read = 0
@@ -29,7 +35,8 @@ class ReturnRing:
             ManagerError: More tokens came back than there are slots: one came back twice.
         """
         if len(self) == len(self._tokens):
-            raise ManagerError(f"token {token} was handed back twice", code=Code.NOT_ALLOCATED)
+            text = f"{self._describe(token)} was handed back twice"
+            raise ManagerError(text, code=Code.NOT_ALLOCATED)
         self._tokens[self._written % len(self._tokens)] = token
         self._written += 1
 
@@ -55,8 +62,10 @@ class SharedSlots:
 
     def __init__(self, manager: MemoryManager, consumers: int) -> None:
         self.manager = manager
-        self.returns = tuple(ReturnRing(manager.capacity) for _ in range(consumers))
-        self._shares = [0] * manager.capacity
+        self.returns = tuple(
+            ReturnRing(manager.capacity, manager.describe) for _ in range(consumers)
+        )
+        self._shares = manager.share_counts()
 
     def lend(self, token: MessageToken, shares: int) -> None:
         """Say how many edges a stored message is about to be offered to."""
@@ -69,7 +78,8 @@ class SharedSlots:
             ManagerError: Nobody holds a share of that slot.
         """
         if self._shares[token] < 1:
-            raise ManagerError(f"token {token} is shared by no edge", code=Code.NOT_ALLOCATED)
+            text = f"{self.manager.describe(token)} is shared by no edge"
+            raise ManagerError(text, code=Code.NOT_ALLOCATED)
         self._shares[token] -= 1
         if self._shares[token] == 0:
             self.manager.free(token)

@@ -78,7 +78,7 @@ class StaticMemoryManager(MemoryManager):
         """
         first = tokens[0]
         for offset, token in enumerate(tokens):
-            self.peek_header(token)
+            self._header_at(token)
             if token != first + offset:
                 return None
         return self._read_only[first : first + len(tokens)]
@@ -90,11 +90,14 @@ class StaticMemoryManager(MemoryManager):
             ManagerError: A token is not live here.
         """
         for index, token in enumerate(tokens):
-            self.peek_header(token)
+            self._header_at(token)
             out[index] = self._views[token]
 
     def _payload(self, token: MessageToken) -> object:
         return self._views[token]
+
+    def _payload_mut(self, token: MessageToken) -> object:
+        return self._slots[token]
 
     def _put(self, token: MessageToken, payload: object) -> None:
         slot = self._slots[token]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
@@ -40,14 +41,20 @@ class MemoryStatistics:
     payload_bytes: int
 
 
-class ReadGuard:
-    """Read access to one slot for the length of a ``with`` block."""
+class _Guard:
+    """Access to one slot for the length of a ``with`` block."""
 
     __slots__ = ("_manager", "_token")
 
     def __init__(self, manager: MemoryManager, token: MessageToken) -> None:
         self._manager = manager
         self._token = token
+
+
+class ReadGuard(_Guard):
+    """Read access to one slot for the length of a ``with`` block."""
+
+    __slots__ = ()
 
     def __enter__(self) -> Message:
         return self._manager.begin_read(self._token)
@@ -61,6 +68,23 @@ class ReadGuard:
         self._manager.end_read(self._token)
 
 
+class WriteGuard(_Guard):
+    """Write access to one slot for the length of a ``with`` block; nobody else has any."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Message:
+        return self._manager.begin_write(self._token)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._manager.end_write(self._token)
+
+
 class MemoryManager(abc.ABC):
     """Bounded slots that hold header and payload; one manager serves one output port.
 
@@ -72,6 +96,8 @@ class MemoryManager(abc.ABC):
     - MEM-4: What ``store`` was given is what ``read`` returns, until ``free``.
     - MEM-5: Freeing while a read is open is refused with BORROW_ACTIVE.
     - MEM-6: A payload that does not fit the slot is refused with PAYLOAD_MISMATCH, nothing kept.
+    - MEM-7: A write is refused with BORROW_ACTIVE while a read is open, and reads, writes and frees
+      with ALREADY_BORROWED while a write is.
 
     Args:
         depth: Number of slots, at least 1.
@@ -86,6 +112,7 @@ class MemoryManager(abc.ABC):
             )
         self.capacity = depth
         self._headers: list[MessageHeader | None] = [None] * depth
+        # Open reads of each slot; -1 while it is written.
         self._readers = [0] * depth
         # Slots leave and return in a circle, so that consecutive messages lie side by side.
         self._free_ring = list(range(depth))
@@ -115,21 +142,60 @@ class MemoryManager(abc.ABC):
             raise ManagerError(f"token {token} is not allocated", code=Code.NOT_ALLOCATED)
         return header
 
+    # What this class itself calls: there a token is a slot, whatever subclasses make of tokens.
+    _header_at = peek_header
+
+    def describe(self, token: MessageToken) -> str:
+        """Name a token in an error, with what else is known of it."""
+        return f"token {token}"
+
     def read(self, token: MessageToken) -> ReadGuard:
         """Return a guard that yields the message inside its ``with`` block."""
         return ReadGuard(self, token)
 
+    def read_mut(self, token: MessageToken) -> WriteGuard:
+        """Return a guard that yields the message with a payload that can be written."""
+        return WriteGuard(self, token)
+
     def begin_read(self, token: MessageToken) -> Message:
-        """Open a read and return the message; every call is paired with ``end_read``."""
-        header = self.peek_header(token)
+        """Open a read and return the message; every call is paired with ``end_read``.
+
+        Raises:
+            ManagerError: The token is not live here, or it is being written.
+        """
+        header = self._header_at(token)
+        if self._readers[token] < 0:
+            raise _being_written(token)
         self._readers[token] += 1
         return Message(header, self._payload(token))
 
     def end_read(self, token: MessageToken) -> None:
         """Close a read that ``begin_read`` opened."""
-        if not 0 <= token < self.capacity or self._readers[token] == 0:
+        if not 0 <= token < self.capacity or self._readers[token] < 1:
             raise ManagerError(f"token {token} has no read to end", code=Code.NOT_ALLOCATED)
         self._readers[token] -= 1
+
+    def begin_write(self, token: MessageToken) -> Message:
+        """Open a write and return the message; every call is paired with ``end_write``.
+
+        Raises:
+            ManagerError: The token is not live here, or it is being read or written.
+        """
+        header = self._header_at(token)
+        if self._readers[token] < 0:
+            raise _being_written(token)
+        if self._readers[token]:
+            raise ManagerError(
+                f"token {token} is written while a read of it is open", code=Code.BORROW_ACTIVE
+            )
+        self._readers[token] = -1
+        return Message(header, self._payload_mut(token))
+
+    def end_write(self, token: MessageToken) -> None:
+        """Close a write that ``begin_write`` opened."""
+        if not 0 <= token < self.capacity or self._readers[token] >= 0:
+            raise ManagerError(f"token {token} has no write to end", code=Code.NOT_ALLOCATED)
+        self._readers[token] = 0
 
     def store(self, message: Message) -> MessageToken:
         """Take a message into a free slot and return the token that names it.
@@ -152,7 +218,9 @@ class MemoryManager(abc.ABC):
         Raises:
             ManagerError: The token is not live here, or a read of it is open.
         """
-        self.peek_header(token)
+        self._header_at(token)
+        if self._readers[token] < 0:
+            raise _being_written(token)
         if self._readers[token]:
             raise ManagerError(
                 f"token {token} is freed while a read of it is open", code=Code.BORROW_ACTIVE
@@ -173,6 +241,10 @@ class MemoryManager(abc.ABC):
             payload_bytes=self.payload_bytes,
         )
 
+    def share_counts(self) -> MutableMapping[MessageToken, int] | list[int]:
+        """Return a place to count, by token, how many edges hold a slot; 0 at first."""
+        return [0] * self.capacity
+
     @property
     @abc.abstractmethod
     def payload_bytes(self) -> int:
@@ -181,6 +253,10 @@ class MemoryManager(abc.ABC):
     @abc.abstractmethod
     def _payload(self, token: MessageToken) -> object:
         """Return the payload of a live slot."""
+
+    @abc.abstractmethod
+    def _payload_mut(self, token: MessageToken) -> object:
+        """Return the payload of a live slot, to be written."""
 
     @abc.abstractmethod
     def _put(self, token: MessageToken, payload: object) -> None:
@@ -206,3 +282,7 @@ class MemoryManager(abc.ABC):
     def _unclaim(self) -> None:
         self._free_head = (self._free_head - 1) % self.capacity
         self._available += 1
+
+
+def _being_written(token: MessageToken) -> ManagerError:
+    return ManagerError(f"token {token} is being written", code=Code.ALREADY_BORROWED)

@@ -32,6 +32,11 @@ class DataType(enum.Enum):
         return _SIZES[self]
 
     @property
+    def is_float(self) -> bool:
+        """Whether it has a NaN."""
+        return self in (DataType.F16, DataType.BF16, DataType.F32, DataType.F64)
+
+    @property
     def onnx_type(self) -> str:
         """The ONNX element type, as ``tensor(...)`` spells it."""
         return _ONNX[self]
