@@ -30,6 +30,7 @@ from limen import (
     Graph,
     NodePolicy,
     Outputs,
+    ProcessNode,
     QoSClass,
     QueueCaps,
 )
@@ -499,3 +500,20 @@ def test_what_a_loop_brings_back_makes_a_result_neither_older_nor_later() -> Non
     assert [header.deadline_ns for header in headers] == [5, 15, 25]
     assert [header.origin_tick for header in headers] == [0, 0, 0]
     assert node_of(statistics, "keep").deadline_misses == 0
+
+
+class SumsInPlace(ProcessNode):
+    """Sums a batch into the output's slot."""
+
+    def process_batch(self, xs: Float32[np.ndarray, "n 1"], out: Cell) -> Cell:
+        np.sum(xs, axis=0, out=out)
+        return out
+
+
+def test_a_node_that_takes_batches_is_given_the_slot_as_well() -> None:
+    sink = CollectingSink()
+    graph = Graph("sums").add("source", ListSource(numbers(6)))
+    graph.add("sum", SumsInPlace(), NodePolicy(batching=Batching(max_items=3))).add("sink", sink)
+    statistics = runtime_of(graph.chain("source", "sum", "sink")).run()
+    assert sink.payloads == [[3.0], [12.0]]
+    assert [port.copies for port in statistics.outputs] == [6, 0]

@@ -79,7 +79,7 @@ class ProcessNode(Node):
     def step(self, ctx: StepContext) -> StepResult | YieldUntil:
         """Take what the policy grants, and process it."""
         if self.takes_windows:
-            return ctx.pop_window_and_process("in", self._process_window)
+            return ctx.pop_window_and_process("in", lambda batch: self._process_window(batch, ctx))
         if len(self._read().inputs) > 1:
             return ctx.pop_joined_and_process(lambda got: self._joined(got, ctx))
         own = type(self).process_message is not ProcessNode.process_message
@@ -107,7 +107,10 @@ class ProcessNode(Node):
     def _process_into(self, message: Message, ctx: StepContext) -> ProcessResult:
         return self._result(self._processor()(message.payload, out=ctx.out_slot("out")))
 
-    def _process_window(self, batch: BatchView) -> ProcessResult:
+    def _process_window(self, batch: BatchView, ctx: StepContext) -> ProcessResult:
+        if self._read().with_out:
+            slot = ctx.out_slot("out")
+            return self._result(self._processor()(batch.payloads, out=slot))
         return self._result(self._processor()(batch.payloads))
 
     def _result(self, result: object) -> ProcessResult:
