@@ -73,6 +73,8 @@ def make_runtime(
     on_event: Callable[[PolicyEvent], None] | None = None,
     telemetry: Telemetry | None = None,
     switches: TelemetrySwitches | None = None,
+    *,
+    checked: bool = False,
 ) -> SingleThreadRuntime:
     """Verify a graph and return a runtime for one run of it; nothing has started yet.
 
@@ -83,13 +85,16 @@ def make_runtime(
         on_event: Told of every violation of a constraint as it happens.
         telemetry: Told of events and given the accounting.
         switches: Which parts of the telemetry there are.
+        checked: Whether memory finds out which node misuses it, at a cost in time.
 
     Raises:
         GraphError: ``problems`` lists all that is wrong with it.
     """
     used = MonotonicClock() if clock is None else clock
     plan = check(graph, used, switches=switches)
-    return SingleThreadRuntime(plan, used, log=log, on_event=on_event, telemetry=telemetry)
+    return SingleThreadRuntime(
+        plan, used, log=log, on_event=on_event, telemetry=telemetry, checked=checked
+    )
 
 
 def run(
@@ -100,6 +105,7 @@ def run(
     on_event: Callable[[PolicyEvent], None] | None = None,
     telemetry: Telemetry | None = None,
     switches: TelemetrySwitches | None = None,
+    checked: bool = False,
 ) -> Report:
     """Verify a graph, run it until all its sources have ended, and return the accounting.
 
@@ -110,12 +116,14 @@ def run(
         on_event: Told of every violation of a constraint as it happens.
         telemetry: Told of events and given the accounting; ``GraphTelemetry`` sends them to sinks.
         switches: Which parts of the telemetry there are; what is off costs nothing.
+        checked: Whether memory finds out which node misuses it, at a cost in time.
 
     Raises:
         GraphError: The graph is not valid; nothing has started.
         LimenError: A node could not start.
     """
-    return Report(make_runtime(graph, clock, log, on_event, telemetry, switches).run())
+    runtime = make_runtime(graph, clock, log, on_event, telemetry, switches, checked=checked)
+    return Report(runtime.run())
 
 
 def set_speed(graph: Graph, speed: float | None) -> None:

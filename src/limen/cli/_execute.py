@@ -36,6 +36,8 @@ def execute(
     clock: PlatformClock,
     log: DecisionLog | None = None,
     telemetry: Telemetry | None = None,
+    *,
+    checked: bool = False,
 ) -> tuple[Report, ExitCode]:
     """Run a graph to its end, or until a signal or the end of our reader asks it to drain.
 
@@ -44,11 +46,12 @@ def execute(
         clock: Its clock.
         log: Where decisions are recorded.
         telemetry: Told of events.
+        checked: Whether memory finds out which node misuses it, at a cost in time.
 
     Raises:
         LimenError: The graph is not valid, or a node could not start.
     """
-    runtime = make_runtime(graph, clock, log, telemetry=telemetry)
+    runtime = make_runtime(graph, clock, log, telemetry=telemetry, checked=checked)
     with (
         _signals(runtime.stop_handle) as received,
         _watched_stdout(runtime.stop_handle) as stdout,

@@ -66,6 +66,10 @@ _WatchModel = Annotated[
         help="Take a model's file over when it changes; one that does not fit leaves the old one.",
     ),
 ]
+_Checked = Annotated[
+    bool,
+    typer.Option("--checked", help="Find out which node misuses memory; takes longer."),
+]
 _Log = Annotated[
     Path | None,
     typer.Option("--log", metavar="FILE", help="Write every decision to a file, to be read."),
@@ -94,6 +98,7 @@ def run(
     log_bytes: _LogBytes = None,
     watch_model: _WatchModel = False,
     events: _Events = None,
+    checked: _Checked = False,
 ) -> None:
     """Run a graph until its sources end; results on stdout, the accounting at the end."""
     _keep_apart({"FILE": file, "--log": log, "--log-bytes": log_bytes, "--events": events})
@@ -105,7 +110,7 @@ def run(
         event_file(events) as telemetry,
         _watching(graph, watch_model),
     ):
-        report, code = execute(graph, clock, decisions, telemetry)
+        report, code = execute(graph, clock, decisions, telemetry, checked=checked)
     if json:
         try:
             print(report.to_json(), flush=True)

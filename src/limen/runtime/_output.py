@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import numpy as np
 from numpy.typing import NDArray
 
 from limen.errors import NodeError
-from limen.memory import HeapMemoryManager, MemoryManager, SharedSlots, StaticMemoryManager
+from limen.memory import (
+    BorrowLedger,
+    CheckedHeapMemoryManager,
+    CheckedManager,
+    CheckedSlots,
+    CheckedStaticMemoryManager,
+    HeapMemoryManager,
+    MemoryManager,
+    SharedSlots,
+    StaticMemoryManager,
+)
 from limen.message import Message, MessageHeader, payload_size_bytes
 from limen.node import PushOutcome
 from limen.runtime._link import Link
 from limen.scheduling import OutputPlan
 from limen.telemetry import OutputStatistics
-from limen.types import TensorSpec
+from limen.types import ObjectSpec, TensorSpec
 
 
 class OutputPort:
@@ -21,21 +33,33 @@ class OutputPort:
     Args:
         name: ``node.port``.
         plan: The port.
+        ledger: Where misuse of memory is noted; None to check nothing.
     """
 
-    def __init__(self, name: str, plan: OutputPlan) -> None:
+    def __init__(self, name: str, plan: OutputPlan, ledger: BorrowLedger | None = None) -> None:
         self.name = name
         self.plan = plan
-        self.manager: MemoryManager = (
-            StaticMemoryManager(plan.spec, plan.depth)
-            if isinstance(plan.spec, TensorSpec)
-            else HeapMemoryManager(plan.depth, plan.spec.type)
+        self.manager = _manager(name, plan, ledger)
+        self.slots = (
+            CheckedSlots(self.manager, len(plan.edges))
+            if isinstance(self.manager, CheckedManager)
+            else SharedSlots(self.manager, len(plan.edges))
         )
-        self.slots = SharedSlots(self.manager, len(plan.edges))
         self.links: list[Link] = []
         self.emitted = 0
         self.initial = 0
         self._in_step = 0
+
+    def connect(self, link: Link, consumer: str) -> None:
+        """Add an edge, in connect order.
+
+        Args:
+            link: The edge.
+            consumer: The node at its end.
+        """
+        self.links.append(link)
+        if isinstance(self.slots, CheckedSlots):
+            self.slots.names.append(consumer)
 
     def begin_step(self) -> None:
         """Allow the next step its number of messages."""
@@ -125,3 +149,17 @@ class OutputPort:
         if isinstance(manager, StaticMemoryManager):
             return manager.slot_bytes
         return payload_size_bytes(payload)
+
+
+def _manager(name: str, plan: OutputPlan, ledger: BorrowLedger | None) -> MemoryManager:
+    match plan.spec:
+        case TensorSpec() as spec if ledger is None:
+            return StaticMemoryManager(spec, plan.depth)
+        case TensorSpec() as spec:
+            return CheckedStaticMemoryManager(spec, plan.depth, name, ledger)
+        case ObjectSpec(type=kind) if ledger is None:
+            return HeapMemoryManager(plan.depth, kind)
+        case ObjectSpec(type=kind):
+            return CheckedHeapMemoryManager(plan.depth, kind, name, ledger)
+        case unreachable:
+            assert_never(unreachable)

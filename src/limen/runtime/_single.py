@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from limen.errors import LifecycleError, LimenError, NodeError
+from limen.errors import LifecycleError, LimenError, ManagerError, NodeError
+from limen.memory import BorrowLedger
 from limen.message import MessageHeader
 from limen.node import NodeKind, StepResult, YieldUntil
 from limen.platform import PlatformClock
@@ -62,6 +63,7 @@ class SingleThreadRuntime(LimenRuntime):
         log: Where its decisions are recorded; None to keep no log.
         on_event: Told of every violation of a constraint as it happens.
         telemetry: Told of events and given the accounting, as the plan's switches allow.
+        checked: Whether memory finds out who misuses it, at a cost in time.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class SingleThreadRuntime(LimenRuntime):
         log: DecisionLog | None = None,
         on_event: Callable[[PolicyEvent], None] | None = None,
         telemetry: Telemetry | None = None,
+        checked: bool = False,
     ) -> None:
         if clock.tick_rate_hz != plan.tick_rate_hz:
             raise LifecycleError(
@@ -87,8 +90,11 @@ class SingleThreadRuntime(LimenRuntime):
         self._drain_ticks = clock.nanos_to_ticks(drain_ns)
         self._policy = make_policy(plan.scheduler)
         self._stop_handle = RuntimeStopHandle(clock)
+        self._ledger = BorrowLedger() if checked else None
         try:
-            self._contexts = [NodeContext(node, self._journal, self._locate) for node in plan.nodes]
+            self._contexts = [
+                NodeContext(node, self._journal, self._locate, self._ledger) for node in plan.nodes
+            ]
         except (MemoryError, OverflowError, ValueError) as error:
             raise LifecycleError(
                 f"graph {plan.name!r} needs {format_bytes(plan.memory_bound_bytes)} of slots, "
@@ -111,6 +117,7 @@ class SingleThreadRuntime(LimenRuntime):
         self._outcome = "running"
         self._notes: list[str] = []
         self._waiting: tuple[Waiting, ...] = ()
+        self._misuses = 0
         self._idle_polls = 0
         self._points = 0
         self._stopped_at: int | None = None
@@ -126,7 +133,7 @@ class SingleThreadRuntime(LimenRuntime):
             consumer = self._contexts[edge.consumer.node]
             name = f"{consumer.plan.name}.{into.name}"
             link = Link(edge, into, name, port.slots, back, self._journal)
-            port.links.append(link)
+            port.connect(link, consumer.plan.name)
             consumer.inputs[edge.consumer.port] = link
             self._links.append(link)
         for context in self._contexts:
@@ -200,6 +207,16 @@ class SingleThreadRuntime(LimenRuntime):
             return False
         if self._observer.hands_over:
             self._observer.hand_over()
+        if self._ledger is None:
+            return self._decide()
+        try:
+            return self._decide()
+        except ManagerError as error:
+            self._halt(error)
+            self._settle_memory(self._ledger)
+            return False
+
+    def _decide(self) -> bool:
         stopped = self._limits()
         self._points += 1
         if stopped:
@@ -212,7 +229,29 @@ class SingleThreadRuntime(LimenRuntime):
         if chosen is None:
             return self._wait()
         self._step_one(chosen)
+        if self._ledger is not None:
+            self._settle_memory(self._ledger)
         return True
+
+    def _settle_memory(self, ledger: BorrowLedger) -> None:
+        """Count what was noticed of misused memory as failures of who did it."""
+        names = {context.plan.name: context for context in self._contexts}
+        for misuse in ledger.settle():
+            context = names.get(misuse.node)
+            if context is None:
+                self._halt(misuse.error)
+            else:
+                self._misuses += 1
+                context.misused(misuse)
+                self._settle_failures(context)
+
+    def _halt(self, error: ManagerError) -> None:
+        """End the run for a misuse of memory that no node can be blamed for."""
+        self._misuses += 1
+        if self._outcome != "halted":
+            self._outcome = "halted"
+            self._journal.note("graph", "halt")
+        self._notes.append(f"halted by a misuse of memory: {error}")
 
     def stop(self) -> None:
         """End what has not ended and release every node; idempotent."""
@@ -223,7 +262,12 @@ class SingleThreadRuntime(LimenRuntime):
             noun = "message was" if left == 1 else "messages were"
             self._notes.append(f"{left} {noun} left and given up")
         for context in self._contexts:
-            self._judge.end(context, "stopped")
+            try:
+                self._judge.end(context, "stopped")
+            except ManagerError as error:
+                if self._ledger is None:
+                    raise
+                self._halt(error)
         if self._outcome == "running":
             self._outcome = "stopped"
         self._release()
@@ -235,6 +279,9 @@ class SingleThreadRuntime(LimenRuntime):
         inputs = tuple(s for c in self._contexts for s in c.input_statistics())
         names = [context.plan.name for context in self._contexts]
         outputs = tuple(port.statistics() for c in self._contexts for port in c.outputs)
+        if self._ledger is not None and not self._ledger.node:
+            # Slots have come back just now.
+            self._settle_memory(self._ledger)
         return RunStatistics(
             graph=self.plan.name,
             outcome=self._outcome,
@@ -248,7 +295,12 @@ class SingleThreadRuntime(LimenRuntime):
             paths=tuple(p for c in self._contexts for p in c.counters.path_statistics(names)),
             memory_bound_bytes=self.plan.memory_bound_bytes,
             profile=self.plan.profile,
-            notes=(*self.plan.warnings, *self._notes, *self._clock_notes()),
+            notes=(
+                *self.plan.warnings,
+                *self._notes,
+                *self._clock_notes(),
+                *self._memory_notes(),
+            ),
             waiting=self._waiting,
             log_sha256=None if self._journal.log is None else self._journal.log.sha256,
         )
@@ -259,6 +311,12 @@ class SingleThreadRuntime(LimenRuntime):
             return []
         times = "once" if setbacks == 1 else f"{setbacks} times"
         return [f"the clock went back {times}; such instants count as the last one before"]
+
+    def _memory_notes(self) -> list[str]:
+        if self._ledger is None:
+            return []
+        found = {0: "no misuse", 1: "1 misuse"}.get(self._misuses, f"{self._misuses} misuses")
+        return [f"memory was checked: {found} found"]
 
     def _limits(self) -> bool:
         """Act on a stop request; whether the run is over."""
@@ -352,6 +410,9 @@ class SingleThreadRuntime(LimenRuntime):
         self._journal.steps += 1
         self._journal.note(context.plan.name, "step")
         found = context.taken
+        if self._ledger is not None:
+            tracks = context.plan.kind is not NodeKind.MODEL
+            self._ledger.begin(context.plan.name, tracks=tracks)
         context.begin_step()
         taken, made = context.taken, context.made
         try:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limen.errors import Code, LimenError, NodeError
-from limen.memory import StaticMemoryManager
+from limen.memory import BorrowLedger, LentBuffer, Misuse, StaticMemoryManager
 from limen.message import Message, MessageFlags, MessageHeader
 from limen.node import Consumed, NodeKind, Output, Outputs, Skip, StepResult, YieldUntil
 from limen.platform import PlatformClock
@@ -52,14 +52,19 @@ class NodeState:
         plan: The node.
         journal: The run's instant and log.
         locate: Says where a failed message came from.
+        ledger: Where misuse of memory is noted; None to check nothing.
     """
 
     def __init__(
-        self, plan: NodePlan, journal: Journal, locate: Callable[[MessageHeader], str]
+        self,
+        plan: NodePlan,
+        journal: Journal,
+        locate: Callable[[MessageHeader], str],
+        ledger: BorrowLedger | None = None,
     ) -> None:
         self.plan = plan
         self.clock = journal.clock
-        self.outputs = [OutputPort(f"{plan.name}.{p.name}", p) for p in plan.outputs]
+        self.outputs = [OutputPort(f"{plan.name}.{p.name}", p, ledger) for p in plan.outputs]
         # By port; None where an optional input is not connected.
         self.inputs: list[Link | None] = [None] * len(plan.inputs)
         # Connected inputs in port order; those whose messages are taken; edges that begin here.
@@ -93,6 +98,10 @@ class NodeState:
         if plan.inputs:
             items = gather_items(plan.node, plan.inputs[0].batching.max_items)
         self._gather = _buffer(plan.inputs[0].spec, items) if items else None
+        # Of a model, whose arrays stay bound, nothing is tracked.
+        self._lent_gather: LentBuffer | None = None
+        if ledger is not None and self._gather is not None and plan.kind is not NodeKind.MODEL:
+            self._lent_gather = LentBuffer(self._gather, f"a batch of {plan.name}", ledger)
         self._scatter = _buffer(plan.outputs[0].spec, items) if items and plan.outputs else None
 
     def wired(self) -> None:
@@ -291,8 +300,11 @@ class NodeState:
             self.counters.gathers += len(tokens) > 1
             manager.gather(tokens, self._gather)
             self._gather[len(tokens) : size] = 0
-            view = self._gather[:size]
-            view.flags.writeable = False
+            if self._lent_gather is not None:
+                view = self._lent_gather.lend(size)
+            else:
+                view = self._gather[:size]
+                view.flags.writeable = False
         if self.plan.owns_input:
             self.counters.input_copies += 1
             view = view.copy()
@@ -401,6 +413,11 @@ class NodeState:
             self.outputs[declared.port].emit(flagged, declared.payload)
         except LimenError as error:
             self.counters.fail(error, "a declared message")
+
+    def misused(self, misuse: Misuse) -> None:
+        """Account for a misuse of memory that was noticed after the node's call."""
+        self._fail(misuse.error, misuse.header)
+        self._recover(misuse.header)
 
     def restart(self) -> None:
         """Restart the node, and let it rest as long as its policy says."""
