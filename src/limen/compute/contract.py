@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limen.compute._artifact import ModelArtifact
+from limen.memory import PlacementAcceptance
 from limen.types import DataType, MemoryClass, TensorSpec
 
 
@@ -42,6 +43,14 @@ class ModelMetadata:
     outputs: tuple[tuple[str, TensorSpec], ...]
     max_batch: int | None
     preferred_memory: tuple[MemoryClass, ...] = (MemoryClass.HOST,)
+
+    @property
+    def accepts(self) -> PlacementAcceptance:
+        """The preferred memory as a set."""
+        accepted = PlacementAcceptance.empty()
+        for memory in self.preferred_memory:
+            accepted = accepted.union(PlacementAcceptance.exactly(memory))
+        return accepted
 
 
 class ComputeModel(abc.ABC):

@@ -22,6 +22,7 @@ from limen.graph._feedback import check_feedback, initial_spec
 from limen.graph._inputs import arity_problem, input_problems
 from limen.graph._names import name_problem
 from limen.graph._order import order_nodes
+from limen.graph._placement import output_problem, placement_problem
 from limen.graph._problems import Problem, refuse
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
 from limen.node import FunctionNode, Node, NodePorts, SinkNode, SourceNode
@@ -114,6 +115,7 @@ class _Check:
         self._connections()
         self._inputs()
         self._capacities()
+        self._placements()
         self._feedback()
         self._constraints()
         if not self.problems and not self.broken and not self.unread:
@@ -450,6 +452,23 @@ class _Check:
                 self.problems += node_problems(node, ports, self.spec.clock_offsets_ns)
         self.problems += flow_problems(self.spec, self.ports, self.links)
         self.warnings += constraint_warnings(self.spec)
+
+    def _placements(self) -> None:
+        """Check that what is emitted, and what inputs accept, is memory that there is."""
+        found = [
+            output_problem(self.spec.nodes[index], port)
+            for index, ports in self.ports.items()
+            for port in ports.outputs
+        ]
+        for edge, (producer, consumer) in zip(self.spec.edges, self.links, strict=True):
+            if producer is None or consumer is None:
+                continue
+            ports, into = self.ports.get(producer.node), self.ports.get(consumer.node)
+            if ports is not None and into is not None:
+                out, port = ports.outputs[producer.port], into.inputs[consumer.port]
+                node = self.spec.nodes[consumer.node]
+                found.append(placement_problem(str(edge), out, node, port))
+        self.problems += [problem for problem in found if problem is not None]
 
     def _complete_links(self) -> list[tuple[PortId, PortId]]:
         return [(a, b) for a, b in self.links if a is not None and b is not None]

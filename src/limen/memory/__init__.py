@@ -10,6 +10,14 @@ from limen.memory._checked import (
 )
 from limen.memory._heap import HeapMemoryManager
 from limen.memory._ledger import BorrowLedger, LentBuffer, Misuse
+from limen.memory._placement import (
+    HOST_ONLY,
+    PROVIDED,
+    BufferDescriptor,
+    Placement,
+    PlacementAcceptance,
+    decide_placement,
+)
 from limen.memory._returns import ReturnRing, SharedSlots
 from limen.memory._static import StaticMemoryManager
 from limen.memory.contract import (
@@ -22,8 +30,11 @@ from limen.memory.contract import (
 
 __all__ = [
     "FREED",
+    "HOST_ONLY",
     "POISON_BYTE",
+    "PROVIDED",
     "BorrowLedger",
+    "BufferDescriptor",
     "CheckedHeapMemoryManager",
     "CheckedManager",
     "CheckedSlots",
@@ -34,9 +45,12 @@ __all__ = [
     "MemoryManager",
     "MemoryStatistics",
     "Misuse",
+    "Placement",
+    "PlacementAcceptance",
     "ReadGuard",
     "ReturnRing",
     "SharedSlots",
     "StaticMemoryManager",
     "WriteGuard",
+    "decide_placement",
 ]

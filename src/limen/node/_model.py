@@ -207,8 +207,10 @@ class InferenceModel(Node):
         arriving = inputs.get(self.input_names[0], wanted)
         axes = match_spec(self.input_names[0], wanted, arriving)
         output = output.bind(axes)
+        accepts = self.model.metadata.accepts
         return NodePorts(
-            (Port(self.input_names[0], arriving),), (Port(self.output_names[0], output),)
+            (Port(self.input_names[0], arriving, accepts=accepts),),
+            (Port(self.output_names[0], output),),
         )
 
     def step(self, ctx: StepContext) -> StepResult:

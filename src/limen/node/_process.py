@@ -54,6 +54,7 @@ class ProcessNode(Node):
         )
         if signature.always and not answers_itself:
             self.one_to_one = True
+        self.writes_in_place = self.writes_in_place or (signature.with_out and not answers_itself)
         if self.kind is NodeKind.PROCESS:
             self.kind = _kind_of(signature)
 

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limen.edge import EdgeOccupancy
+from limen.memory import HOST_ONLY, PlacementAcceptance
 from limen.message import BatchView, Message, MessageHeader
 from limen.platform import PlatformClock
 from limen.policy import Activation, EdgePolicy
 from limen.telemetry import NodeTelemetry
-from limen.types import PayloadSpec, SequenceNumber, Ticks
+from limen.types import MemoryClass, PayloadSpec, SequenceNumber, Ticks
 
 
 class NodeKind(enum.Enum):
@@ -64,11 +65,15 @@ class Port:
         spec: What passes through it.
         optional: Of an input, whether the node takes None for it: it may stay unconnected, and a
             step does not wait for it.
+        accepts: Of an input, the memory it can use as it is; None for what its node accepts.
+        memory: Of an output, where its payloads lie.
     """
 
     name: str
     spec: PayloadSpec
     optional: bool = False
+    accepts: PlacementAcceptance | None = None
+    memory: MemoryClass = MemoryClass.HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +211,9 @@ class Node(abc.ABC):
         one_to_one: Whether every call that succeeds emits one message on its output (of a model,
             one for each item; of a node with ``then_needs``, one for so many messages). What is
             known of rates holds on behind such nodes.
+        writes_in_place: Whether it writes its results into the slots it is handed (``out_slot``);
+            otherwise each tensor is copied into its slot. Models always do.
+        accepts: The memory that its inputs can use as it is, unless a port says.
         clock_domain: Of a source, whose clock states its instants; None for the graph's own.
     """
 
@@ -218,6 +226,8 @@ class Node(abc.ABC):
     first_needs: int = 1
     then_needs: int = 1
     one_to_one: bool = False
+    writes_in_place: bool = False
+    accepts: PlacementAcceptance = HOST_ONLY
     clock_domain: int | None = None
 
     def prepare(self) -> None:  # noqa: B027 - most nodes need nothing from outside

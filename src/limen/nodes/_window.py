@@ -28,6 +28,8 @@ class Window(ProcessNode):
         stride: Samples from one window to the next; ``size`` (no overlap) if not given.
     """
 
+    writes_in_place = True
+
     def __init__(self, size: int, stride: int | None = None) -> None:
         size = require_whole("size", size)
         stride = size if stride is None else require_whole("stride", stride)

@@ -7,10 +7,12 @@ from limen.graph import (
     Fallback,
     NodeSpec,
     VerifiedGraph,
+    acceptance_of,
     activation_of,
     effective_batch,
     is_left_out,
 )
+from limen.memory import decide_placement
 from limen.node import Node, NodeKind, NodePorts, Port
 from limen.platform import PlatformClock
 from limen.policy import (
@@ -162,6 +164,10 @@ def _edge(
         ring="priority2" if spec.policy.lanes == 2 else ring,
         hold=inputs[consumer.node][consumer.port].batching.max_items,
         initial=graph.initial[index],
+        placement=decide_placement(
+            acceptance_of(nodes[consumer.node], graph.ports[consumer.node].inputs[consumer.port]),
+            out.memory,
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from limen.errors import Code, GraphError
+from limen.memory import Placement
 from limen.node import Node, NodeKind, NodePorts
 from limen.policy import (
     ActivationRule,
@@ -105,6 +106,7 @@ class EdgePlan:
         ring: How it is stored: ``static``, ``heap`` or ``priority2``.
         hold: Most messages that its consumer holds.
         initial: Payloads of initial tokens; they make it a feedback edge.
+        placement: Whether its consumer can use payloads where they lie.
     """
 
     index: EdgeIndex
@@ -117,6 +119,7 @@ class EdgePlan:
     ring: str
     hold: int
     initial: tuple[object, ...]
+    placement: Placement = Placement.ZERO_COPY
 
     @property
     def is_feedback(self) -> bool:
