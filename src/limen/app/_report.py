@@ -98,6 +98,9 @@ def _closing(run: RunStatistics) -> list[str]:
         f"memory bound: {format_bytes(run.memory_bound_bytes)} of payload slots and buffers "
         f"({run.profile} profile)",
     ]
+    copied = _copied(run)
+    if copied:
+        lines.append(f"copies: {copied}")
     for node in run.nodes:
         if node.sha256:
             lines.append(f"model {node.name}: sha256 {node.sha256}")
@@ -110,6 +113,14 @@ def _closing(run: RunStatistics) -> list[str]:
     if run.log_sha256 is not None:
         lines.append(f"decision log: sha256 {run.log_sha256}")
     return lines + [f"note: {printable(note)}" for note in run.notes]
+
+
+def _copied(run: RunStatistics) -> str:
+    """Say how many payloads were copied where; empty if none was."""
+    found = [f"slots of {port.name} {port.copies}" for port in run.outputs if port.copies]
+    found += [f"gathered batches of {n.name} {n.gathers}" for n in run.nodes if n.gathers]
+    found += [f"inputs of {n.name} {n.input_copies}" for n in run.nodes if n.input_copies]
+    return ", ".join(found)
 
 
 def _times(summary: HistogramSummary, fields: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from limen.app import json_line
-from limen.scheduling import Bounds, EdgePlan, NodeShare, Plan
+from limen.scheduling import Bounds, EdgePlan, NodeShare, Plan, copies
 from limen.types import describe_spec, format_bytes, format_ns, printable
 
 
@@ -25,13 +25,23 @@ def describe_plan(plan: Plan, found: Bounds) -> Iterator[str]:
             f"  edge {edge.name}: {edge.policy.kind}, {_items(edge)}, "
             f"{slots.depth} slots, {format_bytes(slots.memory_bytes)}"
         )
-    for node in plan.nodes:
-        if node.owns_input:
-            yield f"  copy: {node.name} gets copies of its input, as it makes objects of tensors"
+    yield from _copies(plan)
     yield f"  memory bound: {format_bytes(found.memory_bytes)} of payload slots and buffers"
     yield from _times(found)
     for warning in (*plan.warnings, *found.warnings):
         yield f"  warning: {printable(warning)}"
+
+
+def _copies(plan: Plan) -> Iterator[str]:
+    """Yield what is copied, and the edges on which nothing is."""
+    notes = copies(plan)
+    for note in notes:
+        size = f", {format_bytes(note.size_bytes)}" if note.size_bytes else ""
+        yield f"  copy at {note.place}: {note.when}{size}"
+    copied = {note.edge for note in notes}
+    for edge in plan.edges:
+        if edge.index not in copied:
+            yield f"  zero-copy: {edge.name}"
 
 
 def _times(found: Bounds) -> Iterator[str]:
@@ -103,6 +113,7 @@ def plan_json(plan: Plan, found: Bounds) -> str:
             }
             for edge in plan.edges
         ],
+        "copies": msgspec.to_builtins(copies(plan)),
         "bounds": msgspec.to_builtins(found),
         "warnings": [*plan.warnings, *found.warnings],
     }

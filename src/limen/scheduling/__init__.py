@@ -8,6 +8,7 @@ from limen.scheduling._bounds import (
     PathBound,
     bounds,
 )
+from limen.scheduling._copies import CopyKind, CopyNote, copies
 from limen.scheduling._lower import gather_items, lower
 from limen.scheduling._plan import (
     BudgetPlan,
@@ -34,6 +35,8 @@ __all__ = [
     "BatchDelay",
     "Bounds",
     "BudgetPlan",
+    "CopyKind",
+    "CopyNote",
     "CriticalityPolicy",
     "DegradePlan",
     "DequeuePolicy",
@@ -53,6 +56,7 @@ __all__ = [
     "RoundRobin",
     "ThroughputPolicy",
     "bounds",
+    "copies",
     "gather_items",
     "lower",
     "make_policy",
