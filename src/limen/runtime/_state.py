@@ -102,7 +102,8 @@ class NodeState:
         self._lent_gather: LentBuffer | None = None
         if ledger is not None and self._gather is not None and plan.kind is not NodeKind.MODEL:
             self._lent_gather = LentBuffer(self._gather, f"a batch of {plan.name}", ledger)
-        self._scatter = _buffer(plan.outputs[0].spec, items) if items and plan.outputs else None
+        is_model = plan.kind is NodeKind.MODEL
+        self._scatter = _buffer(plan.outputs[0].spec, items) if items and is_model else None
 
     def wired(self) -> None:
         """Gather the edges in lists, once all are in place."""
