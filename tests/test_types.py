@@ -179,7 +179,7 @@ def test_an_unknown_type_is_refused_with_those_there_are(name: str) -> None:
 
 def test_bf16_without_its_package_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ml_dtypes", None)
-    with pytest.raises(ConfigurationError, match="pip install ml_dtypes"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'limen\[bf16\]'"):
         DataType.BF16.numpy_dtype()
 
 

@@ -1,20 +1,26 @@
 """The error tree.
 
 LimenError
-├── ConfigurationError (ValueError)
-├── QueueError
-├── ManagerError
-├── NodeError (RuntimeError)
-├── InferenceError (RuntimeError)
-├── GraphError (ValueError)
-├── SchedulerError (RuntimeError)
-├── SensorError (OSError)
-├── OutputError (OSError)
-└── LifecycleError (RuntimeError)
+├── ConfigurationError (ValueError)          10xx
+│   └── MissingExtraError (ImportError)      1001
+├── QueueError                               1xx
+├── ManagerError                             2xx
+│   └── PayloadMismatchError (TypeError)     206
+├── NodeError (RuntimeError)                 3xx
+├── InferenceError (RuntimeError)            4xx
+│   ├── InvalidArtifactError (ValueError)    400
+│   └── ModelMismatchError (TypeError)       401
+├── GraphError (ValueError)                  5xx
+│   └── PortMismatchError (TypeError)        501
+├── SchedulerError (RuntimeError)            6xx
+├── SensorError (OSError)                    7xx
+├── OutputError (OSError)                    8xx
+└── LifecycleError (RuntimeError)            9xx
 
-Each family carries a ``code`` from its own enum: stable, append-only, meant for machines. Codes are
-banded by family (1xx queue, 2xx manager, …) so that a number alone names its family. Errors serve
-the cold paths: in the hot path an ordinary outcome is a return value.
+Each error carries a ``code``: stable, append-only, meant for machines. Codes are banded by family,
+as drawn, so that a number alone names its family; a leaf below a family is what is raised for its
+one code. In brackets is the builtin that a caller would guess. Errors serve the cold paths: in the
+hot path an ordinary outcome is a return value.
 """
 
 from __future__ import annotations
@@ -26,11 +32,16 @@ __all__ = [
     "ConfigurationError",
     "GraphError",
     "InferenceError",
+    "InvalidArtifactError",
     "LifecycleError",
     "LimenError",
     "ManagerError",
+    "MissingExtraError",
+    "ModelMismatchError",
     "NodeError",
     "OutputError",
+    "PayloadMismatchError",
+    "PortMismatchError",
     "QueueError",
     "SchedulerError",
     "SensorError",
@@ -110,6 +121,7 @@ class Code(enum.IntEnum):
     DEADLOCK = 903
 
     CONFIGURATION = 1000
+    MISSING_EXTRA = 1001
 
 
 class LimenError(Exception):
@@ -139,6 +151,12 @@ class ConfigurationError(LimenError, ValueError):
     default_code = Code.CONFIGURATION
 
 
+class MissingExtraError(ConfigurationError, ImportError):
+    """A package that an extra brings is not installed; the remedy names the extra."""
+
+    default_code = Code.MISSING_EXTRA
+
+
 class QueueError(LimenError):
     """An edge was used against its contract."""
 
@@ -151,6 +169,12 @@ class ManagerError(LimenError):
     default_code = Code.BAD_TOKEN
 
 
+class PayloadMismatchError(ManagerError, TypeError):
+    """A payload is not what its port declares, or not what a payload can be."""
+
+    default_code = Code.PAYLOAD_MISMATCH
+
+
 class NodeError(LimenError, RuntimeError):
     """A node failed, or was stepped when it could not be."""
 
@@ -161,6 +185,18 @@ class InferenceError(LimenError, RuntimeError):
     """A model could not be loaded, does not fit, or failed while running."""
 
     default_code = Code.INFERENCE_FAILED
+
+
+class InvalidArtifactError(InferenceError, ValueError):
+    """A model file is missing, damaged, or of a kind that its backend does not know."""
+
+    default_code = Code.INVALID_ARTIFACT
+
+
+class ModelMismatchError(InferenceError, TypeError):
+    """A model's tensors are not of the shape or type that is asked of them."""
+
+    default_code = Code.MODEL_PORT_MISMATCH
 
 
 class GraphError(LimenError, ValueError):
@@ -178,6 +214,12 @@ class GraphError(LimenError, ValueError):
     ) -> None:
         super().__init__(message, code=code, remedy=remedy)
         self.problems = problems
+
+
+class PortMismatchError(GraphError, TypeError):
+    """What one port emits does not fit the port it is connected to."""
+
+    default_code = Code.INCOMPATIBLE_PORTS
 
 
 class SchedulerError(LimenError, RuntimeError):

@@ -19,7 +19,13 @@ from limen.compute import (
     ModelArtifact,
     ModelMetadata,
 )
-from limen.errors import Code, ConfigurationError, InferenceError
+from limen.errors import (
+    Code,
+    ConfigurationError,
+    InferenceError,
+    InvalidArtifactError,
+    ModelMismatchError,
+)
 from limen.types import DataType, TensorSpec, describe_spec, require_whole
 
 __all__ = ["OnnxRuntimeBackend", "OnnxRuntimeModel"]
@@ -130,9 +136,8 @@ class OnnxRuntimeModel(ComputeModel):
         """Check the arrays, bind them, run, and keep the binding if all went well."""
         inputs, outputs = self.metadata.inputs, self.metadata.outputs
         if len(inputs) != 1 or len(outputs) != 1:
-            raise InferenceError(
+            raise ModelMismatchError(
                 f"model {self._label!r} has {len(inputs)} inputs and {len(outputs)} outputs",
-                code=Code.MODEL_PORT_MISMATCH,
                 remedy="use a model with one input and one output",
             )
         (in_name, in_spec), (out_name, out_spec) = inputs[0], outputs[0]
@@ -172,10 +177,9 @@ class OnnxRuntimeModel(ComputeModel):
         well_formed = array.dtype == spec.dtype.numpy_dtype() and array.flags.c_contiguous
         fits = array.ndim == len(wanted) and all(same) and 1 <= items <= most
         if not (fits and well_formed):
-            raise InferenceError(
+            raise ModelMismatchError(
                 f"model {self._label!r}: {array.dtype.name}{list(array.shape)} does not fit "
                 f"{items} x {name!r}, each {describe_spec(spec)}",
-                code=Code.MODEL_PORT_MISMATCH,
                 remedy=f"give C-contiguous arrays of as many items, at most {most}",
             )
 
@@ -211,9 +215,8 @@ def _open(artifact: ModelArtifact, threads: int) -> _Session:
             artifact.data, options, providers=providers
         )
     except Exception as error:
-        raise InferenceError(
+        raise InvalidArtifactError(
             f"model {artifact.label!r} is not a model that ONNX Runtime can load: {_reason(error)}",
-            code=Code.INVALID_ARTIFACT,
             remedy="give a complete ONNX file whose operators this version of ONNX Runtime knows",
         ) from error
     return session
@@ -223,10 +226,9 @@ def _has_dynamic_batch(tensors: Sequence[_Tensor], label: str) -> bool:
     dynamic = [t for t in tensors if t.shape and not isinstance(t.shape[0], int)]
     if dynamic and len(dynamic) < len(tensors):
         other = next(t for t in tensors if t not in dynamic)
-        raise InferenceError(
+        raise ModelMismatchError(
             f"model {label!r}: {dynamic[0].name!r} has a batch axis of any length and "
             f"{other.name!r} has none",
-            code=Code.MODEL_PORT_MISMATCH,
             remedy="export it with a free first axis in every input and output, or in none",
         )
     return bool(dynamic)
@@ -248,9 +250,8 @@ def _spec(tensor: _Tensor, label: str) -> TensorSpec:
         )
         return TensorSpec(DataType.from_name(found[1]), shape[first:])
     except ConfigurationError as error:
-        raise InferenceError(
+        raise ModelMismatchError(
             f"model {label!r}: {tensor.name!r} is {tensor.type}: {error.message}",
-            code=Code.MODEL_PORT_MISMATCH,
             remedy="use a model whose inputs and outputs are tensors of numbers",
         ) from error
 
@@ -268,9 +269,8 @@ def _with_labels(spec: TensorSpec, text: str, label: str) -> TensorSpec:
         return TensorSpec(spec.dtype, spec.shape, tuple(names))
     except (ValueError, RecursionError) as error:
         reason = error.message if isinstance(error, ConfigurationError) else "not JSON"
-        raise InferenceError(
+        raise InvalidArtifactError(
             f"model {label!r}: its metadata 'labels' is wrong: {reason}",
-            code=Code.INVALID_ARTIFACT,
             remedy=f"write a JSON list of strings, one for each entry of {describe_spec(spec)}",
         ) from error
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from limen.errors import Code, InferenceError
+from limen.errors import InvalidArtifactError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,8 @@ class ModelArtifact:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise InferenceError(
+            raise InvalidArtifactError(
                 f"model file {str(path)!r} cannot be read: {error.strerror or error}",
-                code=Code.INVALID_ARTIFACT,
                 remedy="give the path of a model file; relative paths start at the graph file",
             ) from error
         return cls(path.name, data, hashlib.sha256(data).hexdigest(), path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from limen.errors import Code, ManagerError
+from limen.errors import PayloadMismatchError
 from limen.memory.contract import MemoryManager
 from limen.types import MessageToken
 
@@ -52,9 +52,8 @@ class HeapMemoryManager(MemoryManager):
 
     def _put(self, token: MessageToken, payload: object) -> None:
         if not isinstance(payload, self._kind):
-            raise ManagerError(
+            raise PayloadMismatchError(
                 f"payload is a {type(payload).__qualname__}",
-                code=Code.PAYLOAD_MISMATCH,
                 remedy="emit what the port declares",
             )
         if isinstance(payload, np.ndarray):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from limen.errors import Code, ConfigurationError, ManagerError
+from limen.errors import ConfigurationError, PayloadMismatchError
 from limen.memory.contract import MemoryManager
 from limen.message import MessageHeader
 from limen.types import MessageToken, TensorSpec, describe_spec
@@ -104,10 +104,9 @@ class StaticMemoryManager(MemoryManager):
         if not isinstance(payload, np.ndarray):
             payload = _as_array(payload)
         if payload.shape != slot.shape or not np.can_cast(payload.dtype, slot.dtype, "safe"):
-            raise ManagerError(
+            raise PayloadMismatchError(
                 f"payload {payload.dtype.name}{list(payload.shape)} does not fit "
                 f"{describe_spec(self.spec)}",
-                code=Code.PAYLOAD_MISMATCH,
                 remedy="emit what the port declares",
             )
         slot[...] = payload
@@ -121,9 +120,8 @@ def _as_array(payload: object) -> NDArray[np.generic]:
     try:
         return np.asarray(payload)
     except ValueError as error:
-        raise ManagerError(
+        raise PayloadMismatchError(
             f"payload of type {type(payload).__qualname__} is not an array: {error}",
-            code=Code.PAYLOAD_MISMATCH,
             remedy="emit what the port declares",
         ) from error
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limen.compute import ComputeBackend, ComputeModel, ModelArtifact, ModelMetadata
-from limen.errors import Code, InferenceError, LimenError
+from limen.errors import Code, InferenceError, LimenError, ModelMismatchError
 from limen.message import BatchView
 from limen.node._signature import match_spec
 from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult
@@ -70,10 +70,9 @@ class InferenceModel(Node):
         model = self.backend.load_model(artifact)
         metadata = model.metadata
         if len(metadata.inputs) != 1 or len(metadata.outputs) != 1:
-            raise InferenceError(
+            raise ModelMismatchError(
                 f"model {label!r} has {len(metadata.inputs)} inputs and "
                 f"{len(metadata.outputs)} outputs",
-                code=Code.MODEL_PORT_MISMATCH,
                 remedy="use a model with one input and one output",
             )
         limit = metadata.max_batch
@@ -113,15 +112,13 @@ class InferenceModel(Node):
         model, fixed_batch, limit = self._load(artifact)
         wanted, found = (_shape_of(m.metadata) for m in (old, model))
         if wanted != found or fixed_batch != self.fixed_batch:
-            raise InferenceError(
+            raise ModelMismatchError(
                 f"model {artifact.label!r} has other ports than the one that runs",
-                code=Code.MODEL_PORT_MISMATCH,
                 remedy="swap in a model of the same inputs and outputs",
             )
         if limit is not None and (self.max_batch is None or limit < self.max_batch):
-            raise InferenceError(
+            raise ModelMismatchError(
                 f"model {artifact.label!r} takes at most {limit} items, the one that runs more",
-                code=Code.MODEL_PORT_MISMATCH,
                 remedy="export it with a free batch axis, or lower max_batch",
             )
         self._warm(model)
@@ -268,9 +265,8 @@ def _common_batch(metadata: ModelMetadata, label: str) -> int:
     lengths = {spec.shape[0] if spec.shape else None for spec in specs}
     length = lengths.pop() if len(lengths) == 1 else None
     if metadata.max_batch != 1 or not isinstance(length, int):
-        raise InferenceError(
+        raise ModelMismatchError(
             f"model {label!r} has no batch axis of one fixed length",
-            code=Code.MODEL_PORT_MISMATCH,
             remedy="leave first_axis_is_batch out",
         )
     return length

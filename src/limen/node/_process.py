@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Mapping
 
-from limen.errors import Code, ConfigurationError, GraphError
+from limen.errors import ConfigurationError, PortMismatchError
 from limen.message import BatchView, Message
 from limen.node._results import CONSUMED, Output, Outputs, ProcessResult
 from limen.node._signature import Signature, check_out, match_spec, read_signature
@@ -67,9 +67,8 @@ class ProcessNode(Node):
             spec = inputs.get(port.name, port.spec)
             for axis, length in match_spec(port.name, port.spec, spec).items():
                 if axes.setdefault(axis, length) != length:
-                    raise GraphError(
+                    raise PortMismatchError(
                         f"{port.name}: axis {axis!r} is {length} here and {axes[axis]} before",
-                        code=Code.INCOMPATIBLE_PORTS,
                         remedy="give the axes different names, or equal lengths",
                     )
             arrived.append(Port(port.name, spec, port.optional))

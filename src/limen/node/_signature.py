@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from limen.errors import Code, ConfigurationError, GraphError
+from limen.errors import ConfigurationError, PortMismatchError
 from limen.node.contract import Port
 from limen.types import (
     ObjectSpec,
@@ -125,11 +125,10 @@ def check_out(signature: Signature) -> None:
     if len(signature.outputs) == 1 and isinstance(spec, TensorSpec):
         return
     what = describe_spec(spec) if len(signature.outputs) == 1 else "several outputs"
-    raise GraphError(
+    raise PortMismatchError(
         f"out: {what} has no slot to write into"
         if len(signature.outputs) == 1
         else "out: a node with several outputs is given no slot",
-        code=Code.INCOMPATIBLE_PORTS,
         remedy="leave the parameter out away, or return a tensor",
     )
 
@@ -238,9 +237,8 @@ def match_spec(port: str, wanted: PayloadSpec, arriving: PayloadSpec) -> dict[st
         case _:
             fits = False
     if not fits:
-        raise GraphError(
+        raise PortMismatchError(
             f"{port}: {describe_spec(arriving)} does not fit {describe_spec(wanted)}",
-            code=Code.INCOMPATIBLE_PORTS,
             remedy=remedy,
         )
     return axes

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from limen.errors import Code, ConfigurationError, GraphError, NodeError
+from limen.errors import Code, ConfigurationError, GraphError, NodeError, PortMismatchError
 from limen.message import Message
 from limen.node import Consumed, NodePorts, Output, Port, ProcessNode, ProcessResult
 from limen.node.contract import StepContext, StepResult
@@ -72,9 +72,8 @@ class Window(ProcessNode):
                 remedy="connect a producer of tensors",
             )
         if not isinstance(arriving, TensorSpec) or not arriving.is_fixed:
-            raise GraphError(
+            raise PortMismatchError(
                 f"in: {describe_spec(arriving)} does not fit a tensor of known shape",
-                code=Code.INCOMPATIBLE_PORTS,
                 remedy="connect a producer of fixed tensors, or convert before the window",
             )
         window = TensorSpec(arriving.dtype, (self.size, *arriving.shape))

@@ -6,7 +6,7 @@ import enum
 
 import numpy as np
 
-from limen.errors import ConfigurationError
+from limen.errors import ConfigurationError, MissingExtraError
 
 
 class DataType(enum.Enum):
@@ -50,14 +50,15 @@ class DataType(enum.Enum):
         """Return the NumPy dtype; bf16 comes from ``ml_dtypes``, imported on first use.
 
         Raises:
-            ConfigurationError: bf16 was asked for and ``ml_dtypes`` is not installed.
+            MissingExtraError: bf16 was asked for and ``ml_dtypes`` is not installed.
         """
         if self is DataType.BF16:
             try:
                 import ml_dtypes
             except ModuleNotFoundError as error:
-                raise ConfigurationError(
-                    "dtype bf16 needs the package ml_dtypes", remedy="pip install ml_dtypes"
+                raise MissingExtraError(
+                    "dtype bf16 needs the package ml_dtypes",
+                    remedy="install the extra: pip install 'limen[bf16]'",
                 ) from error
             bf16: np.dtype[np.generic] = np.dtype(ml_dtypes.bfloat16)
             return bf16
