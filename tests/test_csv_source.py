@@ -154,14 +154,14 @@ def test_rows_are_due_without_drift_over_a_million(walk: Write) -> None:
     start = 12_345
     source.open(SimClock(), Ticks(start))
     for k in (0, 1, 2, 3, 999_999, 1_000_000):
-        source._rows_since_anchor = k
+        source._position = k
         assert source.next_due() == start + k * 1_000_000_000 // 30
     source.close()
 
 
 def test_a_decimal_rate_is_meant_as_written(walk: Write) -> None:
     source = opened(walk("ax,ay\n1,2\n"), rate_hz=0.1, speed=0.5)
-    source._rows_since_anchor = 1_000_000
+    source._position = 1_000_000
     assert source.next_due() == 20 * 10**15
     source.close()
 
@@ -169,7 +169,7 @@ def test_a_decimal_rate_is_meant_as_written(walk: Write) -> None:
 def test_a_coarse_clock_rounds_each_instant_only_once(walk: Write) -> None:
     source = opened(walk("ax,ay\n1,2\n"), rate_hz=3, speed=1)
     source.open(SimClock(tick_rate_hz=10), Ticks(0))
-    source._rows_since_anchor = 3_000_000
+    source._position = 3_000_000
     assert source.next_due() == 10_000_000
     source.close()
 
@@ -232,7 +232,7 @@ def test_what_is_remembered_for_locating_is_bounded(walk: Write) -> None:
     source = opened(walk("ax,ay\n" + "1,2\n\n" * 5000))
     for _ in range(5000):
         source.try_produce(Ticks(0))
-    assert len(source._lines) == 4096
+    assert len(source._places) == 4096
     assert source.locate(SequenceNumber(0)) is None
     assert source.locate(SequenceNumber(4999)) == "walk.csv row 10000"
     source.close()

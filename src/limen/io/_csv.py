@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import bisect
-import math
-from collections import deque
-from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-
-from limen.errors import Code, ConfigurationError, LifecycleError, SensorError
+from limen.errors import Code, ConfigurationError, SensorError
+from limen.io._numbers import Numbers, float_type
+from limen.io._places import Places
+from limen.io._replay import Replay, Speed
 from limen.io._rows import Rows
-from limen.node import Produced, Source, SourceSignal
+from limen.node import SourceSignal
 from limen.platform import PlatformClock
-from limen.platform.contract import NS_PER_SECOND
-from limen.types import DataType, SequenceNumber, TensorSpec, Ticks, nearest
+from limen.types import SequenceNumber, TensorSpec, Ticks, nearest
 
-_DTYPES = (DataType.F16, DataType.F32, DataType.F64)
-_REMEMBERED = 4096
 _SHOWN = 40
 
 
-class CsvSource(Source):
+class CsvSource(Replay):
     """Replays columns of a CSV file with a header, one message a row.
 
     The file is read row by row. A row that cannot be used raises SensorError with its line number,
@@ -38,41 +31,25 @@ class CsvSource(Source):
         allow_nan: Whether NaN and infinities are values.
     """
 
-    pausable = True
-
     def __init__(
         self,
         path: str | Path,
         columns: list[str],
         *,
         rate_hz: float | None = None,
-        speed: float | Literal["max"] = 1.0,
+        speed: Speed = 1.0,
         dtype: str = "f32",
         allow_nan: bool = False,
     ) -> None:
         self.path = Path(path)
+        super().__init__(self.path.name, rate_hz, speed)
         self.columns = list(columns)
-        self.rate_hz = rate_hz
-        self.dtype = DataType.from_name(dtype)
-        if self.dtype not in _DTYPES:
-            raise ConfigurationError(
-                f"dtype {dtype!r} does not hold what CSV files hold", remedy="use f16, f32 or f64"
-            )
+        self.dtype = float_type(dtype, "CSV files hold")
         self.allow_nan = allow_nan
-        self._speed = None if speed == "max" else speed
-        self._buffer = np.zeros(len(self.columns), self.dtype.numpy_dtype())
-        self._largest = float(np.finfo(self._buffer.dtype).max)
-        self._interval_ns: Fraction | None = None
-        self._clock: PlatformClock | None = None
+        self._numbers = Numbers(self.dtype, (len(self.columns),), allow_nan)
         self._rows: Rows | None = None
         self._fields: list[int] = []
-        self._ended = False
-        # The schedule counts rows from its anchor, in integers: it does not drift.
-        self._anchor = Ticks(0)
-        self._rows_since_anchor = 0
-        self._produced = 0
-        # (sequence, line − sequence), one entry wherever the difference changes.
-        self._lines: deque[tuple[SequenceNumber, int]] = deque(maxlen=_REMEMBERED)
+        self._places = Places()
 
     def prepare(self) -> None:
         """Check parameters and header."""
@@ -98,85 +75,41 @@ class CsvSource(Source):
             rows.close()
             raise
         self._rows = rows
-        self._clock = clock
-        self._ended = False
-        self._anchor = now
-        self._rows_since_anchor = 0
-        self._produced = 0
-        self._lines.clear()
+        self._places.clear()
+        self._begin(clock, now)
 
-    def next_due(self) -> Ticks | None:
-        """Return the instant of the next row; None at speed ``"max"``."""
-        interval, clock = self._interval_ns, self._clock
-        if interval is None or clock is None:
-            return None
-        elapsed_ns = self._rows_since_anchor * interval.numerator // interval.denominator
-        return Ticks(self._anchor + clock.nanos_to_ticks(elapsed_ns))
+    def locate(self, sequence: SequenceNumber) -> str | None:
+        """Return the file's row of a message; None where it was not read or is forgotten."""
+        line = self._places.find(sequence)
+        return None if line is None else f"{self.name} row {line}"
 
-    def try_produce(self, now: Ticks) -> Produced | SourceSignal:
-        """Read one row."""
-        if self._rows is None:
-            raise LifecycleError(f"{self.path.name} is read before open or after close")
-        due = self.next_due()
-        if due is not None and now < due:
-            return SourceSignal.NOTHING_NOW
-        if self._ended:
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        super().close()
+        if self._rows is not None:
+            self._rows.close()
+            self._rows = None
+
+    def _read(self) -> object:
+        rows = self._rows
+        if rows is None:
             return SourceSignal.END_OF_STREAM
-        # Bad rows take their place in the schedule, too.
-        self._rows_since_anchor += 1
+        self._position += 1
         try:
-            row = self._rows.next_row()
+            row = rows.next_row()
         except SensorError:
             raise
         except OSError as error:
             self._ended = True
             raise SensorError(
-                f"{self.path.name} cannot be read behind row {self._rows.line}: {error.strerror}",
+                f"{self.name} cannot be read behind row {rows.line}: {error.strerror}",
                 remedy="the replay ends here",
             ) from error
         if row is None:
-            self._ended = True
             return SourceSignal.END_OF_STREAM
-        self._parse(row, self._rows.line)
-        shift = self._rows.line - self._produced
-        if not self._lines or self._lines[-1][1] != shift:
-            self._lines.append((SequenceNumber(self._produced), shift))
-        self._produced += 1
-        return Produced(self._buffer, creation_tick=due)
-
-    def resumed(self, now: Ticks) -> None:
-        """Move the schedule so that the row that was held back is due now."""
-        due = self.next_due()
-        if due is not None and now > due:
-            self._anchor, self._rows_since_anchor = now, 0
-
-    def locate(self, sequence: SequenceNumber) -> str | None:
-        """Return the file's row of a message; None where it was not read or is forgotten."""
-        if not 0 <= sequence < self._produced:
-            return None
-        lines = list(self._lines)
-        index = bisect.bisect_right(lines, sequence, key=lambda entry: entry[0]) - 1
-        return f"{self.path.name} row {sequence + lines[index][1]}" if index >= 0 else None
-
-    def set_speed(self, speed: float | None) -> bool:
-        """Replay at a multiple of the recorded rate, None as fast as it goes."""
-        due = self.next_due()
-        self._speed = speed
-        if self._rows is not None:
-            self._check_parameters()
-            if due is not None:
-                self._anchor, self._rows_since_anchor = due, 0
-        return True
-
-    def interval_ns(self) -> Fraction | None:
-        """Return the distance between rows; None where they go as fast as they can."""
-        return self._interval_ns
-
-    def close(self) -> None:
-        """Close the file; idempotent."""
-        if self._rows is not None:
-            self._rows.close()
-            self._rows = self._clock = None
+        self._parse(row, rows.line)
+        self._places.add(rows.line)
+        return self._numbers.buffer
 
     def _check_parameters(self) -> None:
         if not self.columns:
@@ -184,20 +117,7 @@ class CsvSource(Source):
         twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
         if twice:
             raise ConfigurationError(f"columns names {twice[0]!r} twice", remedy="name it once")
-        for what, value in (("rate_hz", self.rate_hz), ("speed", self._speed)):
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise ConfigurationError(f"{what} is {value}", remedy="give a number above 0")
-        if self._speed is None:
-            self._interval_ns = None
-        elif self.rate_hz is None:
-            raise ConfigurationError(
-                f"speed {self._speed:g} of {self.path.name} multiplies an unknown rate",
-                remedy='give rate_hz, or speed "max"',
-            )
-        else:
-            # Decimal text, not the binary value: 0.1 means a tenth.
-            rate = Fraction(str(self.rate_hz)) * Fraction(str(self._speed))
-            self._interval_ns = NS_PER_SECOND / rate
+        self._check_schedule()
 
     def _find_columns(self, rows: Rows) -> list[int]:
         for name in self.columns:
@@ -218,7 +138,6 @@ class CsvSource(Source):
         return [rows.header.index(name) for name in self.columns]
 
     def _parse(self, row: list[str], line: int) -> None:
-        buffer = self._buffer
         for index, field in enumerate(self._fields):
             text = row[field]
             try:
@@ -227,18 +146,10 @@ class CsvSource(Source):
                 raise self._refusal(line, index, f"{_shown(text)} is not a number") from None
             if "_" in text:
                 raise self._refusal(line, index, f"{_shown(text)} is not a number")
-            if not math.isfinite(value):
-                if not self.allow_nan:
-                    raise self._refusal(line, index, f"{value} is not a finite number")
-                buffer[index] = value
-            elif abs(value) > self._largest:
-                # May still round to the largest value.
-                with np.errstate(over="ignore"):
-                    buffer[index] = value
-                if np.isinf(buffer[index]):
-                    raise self._refusal(line, index, f"{value} does not fit {self.dtype.value}")
-            else:
-                buffer[index] = value
+            try:
+                self._numbers.put(index, value)
+            except ValueError as error:
+                raise self._refusal(line, index, str(error)) from None
 
     def _refusal(self, line: int, index: int, reason: str) -> SensorError:
         return SensorError(f"{self.path.name} row {line}, column {self.columns[index]!r}: {reason}")

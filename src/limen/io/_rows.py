@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from limen.errors import Code, SensorError
+from limen.io._files import not_opened, require_file
 
 _LONGEST_LINE = 1 << 20
 
@@ -24,25 +25,12 @@ class Rows:
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
-        if not path.exists():
-            raise SensorError(
-                f"{path} does not exist",
-                code=Code.SENSOR_OPEN,
-                remedy="give the path of a CSV file",
-            )
-        if not path.is_file():
-            raise SensorError(
-                f"{path} is not a file", code=Code.SENSOR_OPEN, remedy="give the path of a CSV file"
-            )
+        require_file(path, "CSV")
         try:
             # A byte that is not UTF-8 must cost its row only: it turns into text that is no number.
             file = path.open(encoding="utf-8-sig", errors="backslashreplace", newline="")
         except OSError as error:
-            raise SensorError(
-                f"{path} cannot be opened: {error.strerror}",
-                code=Code.SENSOR_OPEN,
-                remedy="give the path of a CSV file that may be read",
-            ) from error
+            raise not_opened(path, error, "CSV") from error
         self._lines = _Lines(file)
         self._reader = csv.reader(self._lines, strict=True)
         try:
