@@ -45,6 +45,11 @@ class Replay(Source):
         self._position = 0
         self._ended = False
 
+    @property
+    def speed(self) -> Fraction | None:
+        """Multiple of the recorded rate, as written; None for as fast as it goes."""
+        return None if self._speed is None else Fraction(str(self._speed))
+
     def next_due(self) -> Ticks | None:
         """Return the instant of the next entry; None at speed ``"max"``."""
         unit, clock = self._unit_ns, self._clock
@@ -121,12 +126,11 @@ class Replay(Source):
                 f"{self.name} has times of its own and rate_hz {self.rate_hz:g}",
                 remedy="leave one of them out",
             )
-        if self._speed is None:
-            self._unit_ns = None
-            return
         # Decimal text, not the binary value: 0.1 means a tenth.
-        speed = Fraction(str(self._speed))
-        if self._has_times:
+        speed = self.speed
+        if speed is None:
+            self._unit_ns = None
+        elif self._has_times:
             self._unit_ns = 1 / speed
         elif self.rate_hz is None:
             raise ConfigurationError(
