@@ -2,6 +2,7 @@
 
 from limen.io._csv import CsvSource
 from limen.io._discard import Discard
+from limen.io._json_lines import JsonLinesSource
 from limen.io._lines import JsonLinesSink, TextLinesSink
 from limen.io._npz import NpzSource
 from limen.io._npz_sink import NpzSink
@@ -10,6 +11,7 @@ __all__ = [
     "CsvSource",
     "Discard",
     "JsonLinesSink",
+    "JsonLinesSource",
     "NpzSink",
     "NpzSource",
     "TextLinesSink",
