@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn, TextIO, cast
+from typing import BinaryIO, NoReturn, TextIO, cast
 
 from limen.app import Report, make_runtime
 from limen.graph import Graph
@@ -87,17 +87,30 @@ def settle(code: int) -> NoReturn:
 class _WatchedStdout:
     """Standard output that asks for a stop once its reader is gone: nothing can arrive any more."""
 
-    def __init__(self, stream: TextIO, handle: RuntimeStopHandle) -> None:
-        self.reader_is_gone = False
+    def __init__(self, stream: TextIO | BinaryIO, handle: RuntimeStopHandle) -> None:
         self._stream = stream
         self._handle = handle
+        self._reader_is_gone = False
+        self._binary: _WatchedStdout | None = None
+
+    @property
+    def reader_is_gone(self) -> bool:
+        """Whether a write has failed for want of a reader."""
+        return self._reader_is_gone or (self._binary is not None and self._binary.reader_is_gone)
+
+    @property
+    def buffer(self) -> _WatchedStdout:
+        """The stream of bytes below, watched as well."""
+        if self._binary is None:
+            self._binary = _WatchedStdout(self._stream.buffer, self._handle)  # type: ignore[union-attr] # asked of text only
+        return self._binary
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
-    def write(self, text: str) -> int:
+    def write(self, data: str | bytes) -> int:
         with self._watching():
-            return self._stream.write(text)
+            return self._stream.write(data)  # type: ignore[arg-type] # as is right for the stream
 
     def flush(self) -> None:
         with self._watching():
@@ -108,7 +121,7 @@ class _WatchedStdout:
         try:
             yield
         except BrokenPipeError:
-            self.reader_is_gone = True
+            self._reader_is_gone = True
             self._handle.request_stop()
             raise
 

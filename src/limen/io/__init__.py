@@ -1,18 +1,22 @@
 """Sources and sinks on files, streams and arithmetic."""
 
 from limen.io._csv import CsvSource
+from limen.io._csv_sink import CsvSink
 from limen.io._discard import Discard
 from limen.io._json_lines import JsonLinesSource
 from limen.io._lines import JsonLinesSink, TextLinesSink
 from limen.io._npz import NpzSource
 from limen.io._npz_sink import NpzSink
+from limen.io._raw import RecordsSink
 
 __all__ = [
+    "CsvSink",
     "CsvSource",
     "Discard",
     "JsonLinesSink",
     "JsonLinesSource",
     "NpzSink",
     "NpzSource",
+    "RecordsSink",
     "TextLinesSink",
 ]
