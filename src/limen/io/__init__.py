@@ -3,6 +3,7 @@
 from limen.io._csv import CsvSource
 from limen.io._csv_sink import CsvSink
 from limen.io._discard import Discard
+from limen.io._generators import Noise, Ramp, Sine, Steps
 from limen.io._json_lines import JsonLinesSource
 from limen.io._lines import JsonLinesSink, TextLinesSink
 from limen.io._npz import NpzSource
@@ -15,8 +16,12 @@ __all__ = [
     "Discard",
     "JsonLinesSink",
     "JsonLinesSource",
+    "Noise",
     "NpzSink",
     "NpzSource",
+    "Ramp",
     "RecordsSink",
+    "Sine",
+    "Steps",
     "TextLinesSink",
 ]
