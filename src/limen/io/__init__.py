@@ -9,6 +9,7 @@ from limen.io._lines import JsonLinesSink, TextLinesSink
 from limen.io._npz import NpzSource
 from limen.io._npz_sink import NpzSink
 from limen.io._raw import RecordsSink
+from limen.io._stdin import StdinJsonLines, StdinLines, StdinRecords
 
 __all__ = [
     "CsvSink",
@@ -22,6 +23,9 @@ __all__ = [
     "Ramp",
     "RecordsSink",
     "Sine",
+    "StdinJsonLines",
+    "StdinLines",
+    "StdinRecords",
     "Steps",
     "TextLinesSink",
 ]
