@@ -51,7 +51,7 @@ def make_component(
             for key in table
             if key not in _RESERVED
         ]
-    return _construct(place, kind, maker, table, folder)
+    return _construct(place, kind, maker, table, folder, allow_import)
 
 
 def _installed() -> EntryPoints:
@@ -111,7 +111,12 @@ def _import(kind: str) -> Component | Callable[..., object]:
 
 
 def _construct(
-    place: str, kind: str, maker: Callable[..., object], table: dict[str, object], folder: Path
+    place: str,
+    kind: str,
+    maker: Callable[..., object],
+    table: dict[str, object],
+    folder: Path,
+    allow_import: bool,
 ) -> tuple[Component | None, list[Problem]]:
     try:
         parameters, hints = _parameters(maker)
@@ -129,6 +134,11 @@ def _construct(
             problems.append(
                 Problem(Code.UNKNOWN_KEY, f"{place}.{key}", f"unknown key {key!r}", remedy)
             )
+            continue
+        if hints.get(key) is Source and isinstance(value, dict):
+            source, found = _inner_source(f"{place}.{key}", value, folder, allow_import)
+            problems += found
+            arguments[key] = source
             continue
         try:
             arguments[key] = _convert(value, hints.get(key, object), folder)
@@ -157,6 +167,22 @@ def _construct(
     return None, [Problem(Code.BAD_COMPONENT, place, message, "it must make a node")]
 
 
+def _inner_source(
+    place: str, table: dict[str, object], folder: Path, allow_import: bool
+) -> tuple[Component | None, list[Problem]]:
+    """Build the source that another one wraps; what is a node's own has no place there."""
+    misplaced = [
+        Problem(Code.UNKNOWN_KEY, f"{place}.{key}", f"unknown key {key!r}", "give it to the node")
+        for key in table
+        if key in _RESERVED and key != "type"
+    ]
+    made, problems = make_component(place, table, folder, allow_import)
+    if made is not None and not isinstance(made, Source):
+        message = f"type {table['type']!r} makes a {type(made).__qualname__}"
+        problems.append(Problem(Code.BAD_COMPONENT, place, message, "name a source"))
+    return made, misplaced + problems
+
+
 def _parameters(
     maker: Callable[..., object],
 ) -> tuple[dict[str, inspect.Parameter], dict[str, object]]:
@@ -176,6 +202,7 @@ _WORDS: dict[object, str] = {
     float: "a number",
     int: "a whole number",
     Path: "a path as text",
+    Source: "a table with the type of a source",
     str: "text",
 }
 
@@ -203,4 +230,6 @@ def _convert(value: object, hint: object, folder: Path) -> object:
         return folder / Path(msgspec.convert(value, type=str))
     if hint is object:
         return value
+    if hint is Source:
+        raise msgspec.ValidationError("not a table")
     return msgspec.convert(value, type=hint)

@@ -3,6 +3,7 @@
 from limen.io._csv import CsvSource
 from limen.io._csv_sink import CsvSink
 from limen.io._discard import Discard
+from limen.io._disturbed import Disturbed
 from limen.io._generators import Noise, Ramp, Sine, Steps
 from limen.io._json_lines import JsonLinesSource
 from limen.io._lines import JsonLinesSink, TextLinesSink
@@ -15,6 +16,7 @@ __all__ = [
     "CsvSink",
     "CsvSource",
     "Discard",
+    "Disturbed",
     "JsonLinesSink",
     "JsonLinesSource",
     "Noise",
