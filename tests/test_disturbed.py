@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,9 @@ def test_a_source_in_a_source_is_checked_as_any_other(
     assert problems[0].place == place
     assert reason in problems[0].message
     assert problems[0].remedy
+
+
+def test_an_interval_is_stated_where_one_is_kept() -> None:
+    assert Ramp(30, speed=2).interval_ns() == Fraction(10**9, 60)
+    assert Ramp(30, speed="max").interval_ns() is None
+    assert Disturbed(Ramp(30), 1).interval_ns() is None

@@ -90,7 +90,7 @@ class Replay(Source):
         return True
 
     def interval_ns(self) -> Fraction | None:
-        """Return the distance between entries; None at speed ``"max"`` or with times of their own."""
+        """Return the distance between entries; None at speed ``"max"`` or with stated times."""
         return None if self._has_times else self._unit_ns
 
     def close(self) -> None:
