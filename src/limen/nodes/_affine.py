@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from limen.errors import Code, GraphError
+from limen.errors import PortMismatchError
 from limen.message import Message
 from limen.node import NodePorts, Output, ProcessResult
 from limen.node.contract import StepContext
@@ -73,10 +73,9 @@ class Affine(StreamNode):
         axis = require_axis("in", arriving, self.axis)
         shape = arriving.fixed_shape
         if shape[axis] != len(values):
-            raise GraphError(
+            raise PortMismatchError(
                 f"in: {len(values)} values of {name} for the {shape[axis]} channels of "
                 f"{describe_spec(arriving)}",
-                code=Code.INCOMPATIBLE_PORTS,
                 remedy=f"give one for all, or {shape[axis]}",
             )
         return tuple(length if at == axis else 1 for at, length in enumerate(shape))

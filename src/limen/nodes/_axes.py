@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from limen.errors import Code, ConfigurationError, GraphError
+from limen.errors import ConfigurationError, PortMismatchError
 from limen.message import Message
 from limen.node import NodeKind, NodePorts, Output, Outputs, Port, ProcessResult
 from limen.node.contract import StepContext, StepResult
@@ -112,10 +112,9 @@ class Split(LibraryNode):
         axis = require_axis("in", arriving, self.axis)
         shape = arriving.fixed_shape
         if sum(self.sizes) != shape[axis]:
-            raise GraphError(
+            raise PortMismatchError(
                 f"in: the sizes add up to {sum(self.sizes)}, axis {self.axis} of "
                 f"{describe_spec(arriving)} is {shape[axis]}",
-                code=Code.INCOMPATIBLE_PORTS,
                 remedy=f"give sizes that add up to {shape[axis]}",
             )
         labelled = bool(arriving.labels) and axis == len(shape) - 1
@@ -161,10 +160,9 @@ def concatenated(names: Sequence[str], specs: Sequence[TensorSpec], axis: int) -
         shape = spec.fixed_shape
         fits = len(shape) == len(first.shape) and shape[:place] + shape[place + 1 :] == others
         if not fits or spec.dtype is not first.dtype:
-            raise GraphError(
+            raise PortMismatchError(
                 f"{name}: {describe_spec(spec)} does not fit beside {describe_spec(first)} of "
                 f"{names[0]}",
-                code=Code.INCOMPATIBLE_PORTS,
                 remedy=f"cast {name} to {first.dtype.value}"
                 if fits
                 else f"they may differ in axis {axis} only",

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from limen.errors import Code, ConfigurationError, GraphError, NodeError
+from limen.errors import Code, ConfigurationError, GraphError, NodeError, PortMismatchError
 from limen.message import Message
 from limen.node import Node, NodePorts, Port, ProcessResult
 from limen.node.contract import StepContext, StepResult
@@ -57,9 +57,8 @@ def require_tensor(
     allowed = tuple(dtypes)
     if arriving.dtype not in allowed:
         names = ", ".join(dtype.value for dtype in allowed)
-        raise GraphError(
+        raise PortMismatchError(
             f"{port}: {describe_spec(arriving)} is none of {names}",
-            code=Code.INCOMPATIBLE_PORTS,
             remedy=f'put a cast before this node, as to "{_near(arriving.dtype, allowed).value}"',
         )
     return arriving
@@ -84,9 +83,8 @@ def require_spec(inputs: Mapping[str, PayloadSpec], port: str) -> PayloadSpec:
 
 
 def _unfixed(port: str, arriving: PayloadSpec) -> GraphError:
-    return GraphError(
+    return PortMismatchError(
         f"{port}: {describe_spec(arriving)} does not fit a tensor of known shape",
-        code=Code.INCOMPATIBLE_PORTS,
         remedy="connect a producer of fixed tensors, or convert before this node",
     )
 
@@ -108,9 +106,8 @@ def require_axis(port: str, spec: TensorSpec, axis: int) -> int:
     if -count <= axis < count:
         return axis % count
     remedy = f"give an axis from {-count} to {count - 1}" if count else "connect a vector or more"
-    raise GraphError(
+    raise PortMismatchError(
         f"{port}: {describe_spec(spec)} has no axis {axis}",
-        code=Code.INCOMPATIBLE_PORTS,
         remedy=remedy,
     )
 

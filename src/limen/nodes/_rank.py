@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from limen.errors import Code, GraphError
+from limen.errors import PortMismatchError
 from limen.message import Message
 from limen.node import NodeKind, NodePorts, Output, Outputs, Port, ProcessResult
 from limen.node.contract import StepContext, StepResult
@@ -90,9 +90,8 @@ class TopK(LibraryNode):
         require_axis("in", arriving, -1)
         count = arriving.fixed_shape[-1]
         if self.k > count:
-            raise GraphError(
+            raise PortMismatchError(
                 f"in: k is {self.k}, of the {count} entries of {describe_spec(arriving)}",
-                code=Code.INCOMPATIBLE_PORTS,
                 remedy=f"give a k of at most {count}",
             )
         shape = (*arriving.shape[:-1], self.k)

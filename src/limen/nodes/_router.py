@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from limen.errors import Code, ConfigurationError, GraphError
+from limen.errors import Code, ConfigurationError, GraphError, PortMismatchError
 from limen.message import Message
 from limen.node import NodeKind, NodePorts, Outputs, Port, ProcessResult, Skip
 from limen.node.contract import StepContext, StepResult
@@ -132,9 +132,8 @@ class Router(LibraryNode):
             wrong = f"element {self.element} of {count}"
             remedy = f"give an element of at most {count - 1}"
         if wrong:
-            raise GraphError(
+            raise PortMismatchError(
                 f"{port}: {describe_spec(selector)} has {wrong}",
-                code=Code.INCOMPATIBLE_PORTS,
                 remedy=remedy,
             )
         self._compared(selector)
