@@ -3,6 +3,7 @@
 from limen.types._checks import require_type, require_whole
 from limen.types._classes import ClockDomainId, CriticalityClass, MemoryClass, QoSClass
 from limen.types._dtypes import DataType
+from limen.types._halves import BF16, F16, FloatClass
 from limen.types._ids import (
     INVALID_TOKEN,
     DeadlineNs,
@@ -25,6 +26,13 @@ from limen.types._specs import (
     spec_from_annotation,
 )
 from limen.types._text import error_text, nearest, printable
+from limen.types._ticks import (
+    MAX_TICKS,
+    saturating_add,
+    saturating_sub,
+    wrapping_add,
+    wrapping_sub,
+)
 from limen.types._units import (
     format_bytes,
     format_ns,
@@ -34,12 +42,16 @@ from limen.types._units import (
 )
 
 __all__ = [
+    "BF16",
+    "F16",
     "INVALID_TOKEN",
+    "MAX_TICKS",
     "ClockDomainId",
     "CriticalityClass",
     "DataType",
     "DeadlineNs",
     "EdgeIndex",
+    "FloatClass",
     "MemoryClass",
     "MessageToken",
     "NodeIndex",
@@ -64,6 +76,10 @@ __all__ = [
     "printable",
     "require_type",
     "require_whole",
+    "saturating_add",
+    "saturating_sub",
     "spec_from_annotation",
     "split_trace_id",
+    "wrapping_add",
+    "wrapping_sub",
 ]

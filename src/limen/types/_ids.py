@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, NewType
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, NewType
 
 TraceId = NewType("TraceId", int)
 SequenceNumber = NewType("SequenceNumber", int)
@@ -11,9 +11,18 @@ DeadlineNs = NewType("DeadlineNs", int)
 NodeIndex = NewType("NodeIndex", int)
 EdgeIndex = NewType("EdgeIndex", int)
 PortIndex = NewType("PortIndex", int)
-MessageToken = NewType("MessageToken", int)
+if TYPE_CHECKING:
 
-INVALID_TOKEN: Final = MessageToken(-1)
+    class MessageToken(int):
+        """Names a slot; ``INVALID`` names none."""
+
+        INVALID: ClassVar[MessageToken]
+
+else:
+    MessageToken = NewType("MessageToken", int)
+    MessageToken.INVALID = MessageToken(-1)
+
+INVALID_TOKEN: Final = MessageToken.INVALID
 
 _SEQUENCE_BITS: Final = 48
 _PORT_BITS: Final = 8
