@@ -5,9 +5,10 @@ from __future__ import annotations
 from limen.errors import Code
 from limen.graph._problems import Problem
 from limen.graph._spec import EdgeSpec, NodeSpec
+from limen.message import counts_data
 from limen.node import SourceNode
 from limen.policy import AdmissionPolicy, QueueCaps
-from limen.types import PayloadSpec, TensorSpec
+from limen.types import ObjectSpec, PayloadSpec, TensorSpec, describe_spec
 
 
 def edge_problems(
@@ -72,6 +73,13 @@ def edge_warnings(
             f"drop_oldest to keep it here and counted"
         )
     caps = edge.policy.caps
+    if caps.max_bytes is not None and isinstance(payload, ObjectSpec):
+        if payload.type is not object and not counts_data(payload.type):
+            warnings.append(
+                f"edge {edge}: max_bytes counts of a {describe_spec(payload)} only the object, not "
+                f"what it refers to; use a dataclass, or give it a buffer_descriptor()"
+            )
+        return warnings
     if consumer is None or caps.max_bytes is None or not isinstance(payload, TensorSpec):
         return warnings
     if not caps.can_ever_fit(payload.size_bytes):

@@ -70,11 +70,15 @@ class MessageHeader(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     max_age_ns: int | None = None
     clock_domain: ClockDomainId = ClockDomainId(0)
 
-    def resized(self, payload_size_bytes: int) -> MessageHeader:
-        """Return this header for a payload of another size; itself where the size is the same."""
-        if payload_size_bytes == self.payload_size_bytes:
+    def resized(
+        self, payload_size_bytes: int, memory_class: MemoryClass = MemoryClass.HOST
+    ) -> MessageHeader:
+        """Return this header for a payload of another size and place; itself where both stay."""
+        if payload_size_bytes == self.payload_size_bytes and memory_class is self.memory_class:
             return self
-        return msgspec.structs.replace(self, payload_size_bytes=payload_size_bytes)
+        return msgspec.structs.replace(
+            self, payload_size_bytes=payload_size_bytes, memory_class=memory_class
+        )
 
     def with_flags(self, flags: MessageFlags) -> MessageHeader:
         """Return this header with other marks; itself where they are the same."""

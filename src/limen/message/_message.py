@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 import msgspec
-import numpy as np
 
 from limen.message._header import MessageHeader
-
-
-def payload_size_bytes(payload: object) -> int:
-    """Return the bytes a payload counts for at byte caps: its buffer, or its own object size."""
-    if isinstance(payload, np.ndarray):
-        return payload.nbytes
-    if isinstance(payload, memoryview):
-        return payload.nbytes
-    if isinstance(payload, (bytes, bytearray)):
-        return len(payload)
-    return sys.getsizeof(payload)
+from limen.message._sizes import buffer_descriptor
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -34,8 +22,9 @@ class Message(msgspec.Struct, frozen=True):
     payload: object
 
     def with_payload(self, payload: object) -> Message:
-        """Return a message with this header, its size adjusted, and another payload."""
-        return Message(self.header.resized(payload_size_bytes(payload)), payload)
+        """Return a message with another payload, whose size and place its header says."""
+        made = buffer_descriptor(payload)
+        return Message(self.header.resized(made.size_bytes, made.memory_class), payload)
 
     def map_payload(self, function: Callable[[object], object]) -> Message:
         """Return a message whose payload is the function's result."""

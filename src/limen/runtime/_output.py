@@ -19,7 +19,7 @@ from limen.memory import (
     SharedSlots,
     StaticMemoryManager,
 )
-from limen.message import Message, MessageHeader, payload_size_bytes
+from limen.message import Message, MessageHeader, buffer_descriptor
 from limen.node import PushOutcome
 from limen.runtime._link import Link
 from limen.scheduling import OutputPlan
@@ -67,7 +67,7 @@ class OutputPort:
 
     def begin(self, link: Link, header: MessageHeader, payload: object) -> None:
         """Store an initial token for one edge."""
-        token = self.manager.store(Message(header.resized(self._size(payload)), payload))
+        token = self.manager.store(Message(self._described(header, payload), payload))
         self.slots.lend(token, 1)
         self.initial += 1
         link.begin(token)
@@ -104,7 +104,7 @@ class OutputPort:
             )
         self.slots.reclaim()
         manager = self.manager
-        header = header.resized(self._size(payload))
+        header = self._described(header, payload)
         if isinstance(manager, StaticMemoryManager) and (
             in_place or payload is manager.next_slot()
         ):
@@ -144,11 +144,13 @@ class OutputPort:
             memory_bytes=record.payload_bytes,
         )
 
-    def _size(self, payload: object) -> int:
+    def _described(self, header: MessageHeader, payload: object) -> MessageHeader:
+        """Return the header with size and place of the payload."""
         manager = self.manager
         if isinstance(manager, StaticMemoryManager):
-            return manager.slot_bytes
-        return payload_size_bytes(payload)
+            return header.resized(manager.slot_bytes, manager.memory_class)
+        made = buffer_descriptor(payload)
+        return header.resized(made.size_bytes, made.memory_class)
 
 
 def _manager(name: str, plan: OutputPlan, ledger: BorrowLedger | None) -> MemoryManager:
