@@ -44,7 +44,7 @@ from limen.policy import (
     RetentionMode,
     Trigger,
 )
-from limen.types import CriticalityClass, DataType, ObjectSpec, QoSClass, TensorSpec
+from limen.types import CriticalityClass, DataType, ObjectSpec, QoSClass, TensorSpec, UpTo
 
 __version__ = "0.1.0"
 
@@ -92,6 +92,7 @@ __all__ = [
     "SourceSignal",
     "TensorSpec",
     "Trigger",
+    "UpTo",
     "check",
     "io",
     "load",

@@ -83,10 +83,11 @@ def edge_warnings(
     if consumer is None or caps.max_bytes is None or not isinstance(payload, TensorSpec):
         return warnings
     if not caps.can_ever_fit(payload.size_bytes):
+        refused = "every message is" if payload.is_fixed else "the longest messages are"
         if edge.policy.admission is not AdmissionPolicy.BLOCK:
             warnings.append(
                 f"edge {edge}: max_bytes {caps.byte_limit} is below the payload's "
-                f"{payload.size_bytes}: every message is refused as too large"
+                f"{payload.size_bytes}: {refused} refused as too large"
             )
         return warnings
     batch = effective_batch(consumer, caps) * payload.size_bytes

@@ -32,7 +32,7 @@ def declared_payload(what: str, value: object, spec: PayloadSpec) -> object:
     except (ValueError, TypeError, OverflowError) as error:
         raise _wrong(what, type(value).__qualname__, spec) from error
     # Files know no f32: what they say is rounded to it, but integers must stay what they are.
-    if given.shape != spec.fixed_shape or (not exact and wanted.kind not in "fV"):
+    if not spec.admits(given.shape) or (not exact and wanted.kind not in "fV"):
         raise _wrong(what, f"{given.dtype.name}{list(given.shape)}", spec)
     return array
 

@@ -353,16 +353,24 @@ class _Check:
                 continue
             self.ports[index] = ports
             for p, port in enumerate(ports.outputs):
-                if isinstance(port.spec, TensorSpec) and not port.spec.is_fixed:
+                if isinstance(port.spec, TensorSpec) and not port.spec.is_bounded:
                     named = [a for a in port.spec.shape if isinstance(a, str)]
                     self._report(
                         Code.UNBOUNDED_AXIS,
                         f"{node.name}.{port.name}",
                         f"axis {named[0]!r} has no length",
-                        "declare a length: memory is reserved before start",
+                        "declare a length or a bound (UpTo): memory is reserved before start",
                     )
                     continue
+                if isinstance(port.spec, TensorSpec):
+                    self._require_dtype(f"{node.name}.{port.name}", port.spec)
                 arriving[PortId(index, PortIndex(p))] = port.spec
+
+    def _require_dtype(self, place: str, spec: TensorSpec) -> None:
+        try:
+            spec.dtype.numpy_dtype()
+        except LimenError as error:
+            self.problems.append(Problem.from_error(place, error))
 
     def _arriving(
         self, index: NodeIndex, arriving: dict[PortId, PayloadSpec]

@@ -1,8 +1,10 @@
 """Who owns bytes: managers of slots that tokens name."""
 
+from limen.memory._bounded import BoundedMemoryManager
 from limen.memory._checked import (
     FREED,
     POISON_BYTE,
+    CheckedBoundedMemoryManager,
     CheckedHeapMemoryManager,
     CheckedManager,
     CheckedSlots,
@@ -13,7 +15,6 @@ from limen.memory._ledger import BorrowLedger, LentBuffer, Misuse
 from limen.memory._placement import (
     HOST_ONLY,
     PROVIDED,
-    BufferDescriptor,
     Placement,
     PlacementAcceptance,
     decide_placement,
@@ -27,6 +28,7 @@ from limen.memory.contract import (
     ReadGuard,
     WriteGuard,
 )
+from limen.message import BufferDescriptor
 
 __all__ = [
     "FREED",
@@ -34,7 +36,9 @@ __all__ = [
     "POISON_BYTE",
     "PROVIDED",
     "BorrowLedger",
+    "BoundedMemoryManager",
     "BufferDescriptor",
+    "CheckedBoundedMemoryManager",
     "CheckedHeapMemoryManager",
     "CheckedManager",
     "CheckedSlots",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 from typing import Final
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limen.errors import Code, ManagerError
+from limen.memory._bounded import BoundedMemoryManager
 from limen.memory._heap import HeapMemoryManager
 from limen.memory._ledger import BorrowLedger
 from limen.memory._returns import SharedSlots
@@ -366,6 +368,57 @@ class CheckedStaticMemoryManager(CheckedManager, StaticMemoryManager):
 
     def _before_claim(self, slot: int) -> None:
         if slot in self._lent or np.array_equal(self._bytes[slot], self._poison):
+            return
+        self._bytes[slot] = self._poison
+        culprit = self._ledger.holder(self, slot)
+        self._damaged(Code.MANAGER_POISONED, "a freed slot was written", slot, culprit)
+
+
+class CheckedBoundedMemoryManager(CheckedManager, BoundedMemoryManager):
+    """A ``BoundedMemoryManager`` that tags tokens, poisons freed slots and tracks views.
+
+    Args:
+        spec: The tensor that each slot holds; every axis with a length or a bound.
+        depth: Number of slots.
+        name: How errors name it: ``node.port``.
+        ledger: The run's; one of its own if not given.
+    """
+
+    def __init__(
+        self, spec: TensorSpec, depth: int, name: str = "here", ledger: BorrowLedger | None = None
+    ) -> None:
+        super().__init__(spec, depth)
+        flat = self._slots.reshape(-1).view(np.uint8)
+        self._bytes = flat.reshape(depth, spec.size_bytes)
+        self._writable, self._frozen = flat.data, flat.data.toreadonly()
+        self._poison = _poison(spec)
+        self._bytes[...] = self._poison
+        self._begin_checks(name, ledger)
+
+    def _payload(self, token: MessageToken) -> object:
+        return self._view(token, self._frozen) if self._ledger.tracks else super()._payload(token)
+
+    def _payload_mut(self, token: MessageToken) -> object:
+        if not self._ledger.tracks:
+            return super()._payload_mut(token)
+        return self._view(token, self._writable)
+
+    def _view(self, token: MessageToken, memory: memoryview) -> NDArray[np.generic]:
+        """Return a slot's message as an array that is made for this call."""
+        shape, size = self._shapes[token], self.spec.size_bytes
+        root = np.frombuffer(memory, np.uint8, size, token * size)
+        place = self._place(self._token(token))
+        self._ledger.lend(root, self, place, range(token, token + 1), self._headers[token])
+        return root.view(self._slots.dtype)[: math.prod(shape)].reshape(shape)
+
+    def _drop(self, token: MessageToken) -> None:
+        self._bytes[token] = self._poison
+
+    def _digest(self, slot: int) -> int | None:
+        return zlib.crc32(self._bytes[slot])
+
+    def _before_claim(self, slot: int) -> None:
+        if np.array_equal(self._bytes[slot], self._poison):
             return
         self._bytes[slot] = self._poison
         culprit = self._ledger.holder(self, slot)

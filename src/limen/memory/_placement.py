@@ -97,20 +97,6 @@ PROVIDED: Final = HOST_ONLY
 """The memory that there are managers of; a manager ships once it has been tested."""
 
 
-@dataclass(frozen=True, slots=True)
-class BufferDescriptor:
-    """What a buffer takes, wherever it lies.
-
-    Attributes:
-        bytes: Its size.
-    """
-
-    bytes: int
-
-    def __post_init__(self) -> None:
-        require_whole("bytes", self.bytes, 0)
-
-
 class Placement(enum.Enum):
     """What an edge does with a payload."""
 

@@ -35,10 +35,10 @@ class StaticMemoryManager(MemoryManager):
         self.spec = spec
         self.slot_bytes = spec.size_bytes
         self._array = _aligned(spec, depth)
-        read_only = _read_only(self._array)
-        self._read_only = read_only
+        frozen = read_only(self._array)
+        self._read_only = frozen
         # [i, ...] keeps a view for scalars too, where [i] would be a copied value.
-        self._views: list[NDArray[np.generic]] = [read_only[i, ...] for i in range(depth)]
+        self._views: list[NDArray[np.generic]] = [frozen[i, ...] for i in range(depth)]
         self._slots: list[NDArray[np.generic]] = [self._array[i, ...] for i in range(depth)]
 
     @property
@@ -101,8 +101,7 @@ class StaticMemoryManager(MemoryManager):
 
     def _put(self, token: MessageToken, payload: object) -> None:
         slot = self._slots[token]
-        if not isinstance(payload, np.ndarray):
-            payload = _as_array(payload)
+        payload = as_array(payload)
         if payload.shape != slot.shape or not np.can_cast(payload.dtype, slot.dtype, "safe"):
             raise PayloadMismatchError(
                 f"payload {payload.dtype.name}{list(payload.shape)} does not fit "
@@ -116,7 +115,12 @@ class StaticMemoryManager(MemoryManager):
         """Nothing to forget: the bytes are written over by the next message."""
 
 
-def _as_array(payload: object) -> NDArray[np.generic]:
+def as_array(payload: object) -> NDArray[np.generic]:
+    """Return a payload as an array; itself where it is one.
+
+    Raises:
+        PayloadMismatchError: It is none.
+    """
     try:
         return np.asarray(payload)
     except ValueError as error:
@@ -126,7 +130,7 @@ def _as_array(payload: object) -> NDArray[np.generic]:
         ) from error
 
 
-def _read_only(array: NDArray[np.generic]) -> NDArray[np.generic]:
+def read_only(array: NDArray[np.generic]) -> NDArray[np.generic]:
     """Return the same bytes as an array that nobody can make writable again."""
     frozen = memoryview(array.reshape(-1).view(np.uint8).data).toreadonly()
     return np.frombuffer(frozen, dtype=np.uint8).view(array.dtype).reshape(array.shape)

@@ -24,7 +24,7 @@ class Message(msgspec.Struct, frozen=True):
     def with_payload(self, payload: object) -> Message:
         """Return a message with another payload, whose size and place its header says."""
         made = buffer_descriptor(payload)
-        return Message(self.header.resized(made.size_bytes, made.memory_class), payload)
+        return Message(self.header.resized(made.bytes, made.memory_class), payload)
 
     def map_payload(self, function: Callable[[object], object]) -> Message:
         """Return a message whose payload is the function's result."""

@@ -13,19 +13,23 @@ import msgspec
 import numpy as np
 
 from limen.errors import PayloadMismatchError
-from limen.types import MemoryClass
+from limen.types import MemoryClass, require_type, require_whole
 
 
 class BufferDescriptor(msgspec.Struct, frozen=True, gc=False):
     """How many bytes a payload has, and where they lie.
 
     Attributes:
-        size_bytes: What it counts for at byte caps.
+        bytes: What it counts for at byte caps.
         memory_class: Where they lie.
     """
 
-    size_bytes: int
+    bytes: int
     memory_class: MemoryClass = MemoryClass.HOST
+
+    def __post_init__(self) -> None:
+        require_whole("bytes", self.bytes, 0)
+        require_type("memory_class", self.memory_class, MemoryClass, "give a MemoryClass")
 
 
 class Payload(Protocol):
@@ -54,20 +58,15 @@ def buffer_descriptor(payload: object) -> BufferDescriptor:
     """Return size and place of a payload: what it declares, else its data on the host.
 
     Raises:
-        PayloadMismatchError: What it declares is no descriptor, or a size below 0.
+        PayloadMismatchError: What it declares is no descriptor.
     """
     if not hasattr(type(payload), "buffer_descriptor"):
         return BufferDescriptor(_bytes_of(payload))
     made = payload.buffer_descriptor()  # type: ignore[attr-defined] # asked for above
-    if (
-        not isinstance(made, BufferDescriptor)
-        or type(made.size_bytes) is not int
-        or made.size_bytes < 0
-        or not isinstance(made.memory_class, MemoryClass)
-    ):
+    if not isinstance(made, BufferDescriptor):
         raise PayloadMismatchError(
             f"{type(payload).__qualname__}.buffer_descriptor() is {made!r}",
-            remedy="return BufferDescriptor(size_bytes), with a whole number of bytes",
+            remedy="return a BufferDescriptor",
         )
     return made
 
@@ -82,13 +81,13 @@ def payload_size_bytes(payload: object) -> int:
     ``sys.getsizeof`` says of it alone, without what it refers to.
 
     Raises:
-        PayloadMismatchError: It declares a size that is none.
+        PayloadMismatchError: What it declares is no descriptor.
     """
     if isinstance(payload, np.ndarray) and payload.dtype.kind != "O":
         return payload.nbytes
     if isinstance(payload, bytes):
         return len(payload)
-    return buffer_descriptor(payload).size_bytes
+    return buffer_descriptor(payload).bytes
 
 
 def counts_data(kind: type) -> bool:
@@ -149,7 +148,7 @@ def _alone(item: object) -> int:
     if isinstance(item, (bytes, bytearray)):
         return len(item)
     if hasattr(type(item), "buffer_descriptor"):
-        return buffer_descriptor(item).size_bytes
+        return buffer_descriptor(item).bytes
     if isinstance(item, (int, float, enum.Enum)):
         return _NUMBER
     return sys.getsizeof(item)

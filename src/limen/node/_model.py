@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from limen.compute import ComputeBackend, ComputeModel, ModelArtifact, ModelMetadata
 from limen.errors import Code, InferenceError, LimenError, ModelMismatchError
 from limen.message import BatchView
-from limen.node._signature import match_spec
+from limen.node._signature import check_stackable, match_spec
 from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult
 from limen.types import PayloadSpec, TensorSpec, require_whole
 
@@ -203,6 +203,7 @@ class InferenceModel(Node):
         wanted, output = (ports[0][1] for ports in self._specs())
         arriving = inputs.get(self.input_names[0], wanted)
         axes = match_spec(self.input_names[0], wanted, arriving)
+        check_stackable(self.input_names[0], arriving)
         output = output.bind(axes)
         accepts = self.model.metadata.accepts
         return NodePorts(

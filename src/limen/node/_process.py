@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from limen.errors import ConfigurationError, PortMismatchError
 from limen.message import BatchView, Message
 from limen.node._results import CONSUMED, Output, Outputs, ProcessResult
-from limen.node._signature import Signature, check_out, match_spec, read_signature
+from limen.node._signature import Signature, check_out, check_stackable, match_spec, read_signature
 from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult, YieldUntil
 from limen.platform import PlatformClock
-from limen.types import ObjectSpec, PayloadSpec
+from limen.types import ObjectSpec, PayloadSpec, UpTo
 
 
 class ProcessNode(Node):
@@ -61,19 +61,22 @@ class ProcessNode(Node):
     def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
         """Check what arrives, and carry the lengths of named axes over to the outputs."""
         signature = self._read()
-        axes: dict[str, int] = {}
+        axes: dict[str, int | UpTo] = {}
         arrived = []
         for port in signature.inputs:
             spec = inputs.get(port.name, port.spec)
             for axis, length in match_spec(port.name, port.spec, spec).items():
-                if axes.setdefault(axis, length) != length:
+                varies = axis in axes and isinstance(length, UpTo)
+                if axes.setdefault(axis, length) != length or varies:
                     raise PortMismatchError(
                         f"{port.name}: axis {axis!r} is {length} here and {axes[axis]} before",
                         remedy="give the axes different names, or equal lengths",
                     )
+            if signature.stacked:
+                check_stackable(port.name, spec)
             arrived.append(Port(port.name, spec, port.optional))
-        check_out(signature)
         outputs = tuple(Port(port.name, _bound(port.spec, axes)) for port in signature.outputs)
+        check_out(signature, outputs)
         return NodePorts(tuple(arrived), outputs)
 
     def step(self, ctx: StepContext) -> StepResult | YieldUntil:
@@ -152,7 +155,7 @@ def _payloads(messages: tuple[Message | None, ...]) -> list[object]:
     return [None if message is None else message.payload for message in messages]
 
 
-def _bound(spec: PayloadSpec, axes: Mapping[str, int]) -> PayloadSpec:
+def _bound(spec: PayloadSpec, axes: Mapping[str, int | UpTo]) -> PayloadSpec:
     return spec if isinstance(spec, ObjectSpec) else spec.bind(axes)
 
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from limen.errors import ConfigurationError, PortMismatchError
 from limen.node.contract import Port
 from limen.types import (
+    Axis,
     ObjectSpec,
     PayloadSpec,
     TensorSpec,
+    UpTo,
     describe_spec,
     spec_from_annotation,
 )
@@ -32,6 +34,7 @@ class Signature:
         fields: Names of these fields; empty for a single output.
         with_out: Whether a parameter ``out`` receives the output's slot.
         always: Whether it returns a payload whatever comes, as its annotation says.
+        stacked: Whether it takes a batch as one array.
     """
 
     inputs: tuple[Port, ...]
@@ -39,6 +42,7 @@ class Signature:
     fields: tuple[str, ...]
     with_out: bool
     always: bool = False
+    stacked: bool = False
 
 
 def read_signature(process: Callable[..., object], place: str, *, window: bool) -> Signature:
@@ -80,7 +84,8 @@ def read_signature(process: Callable[..., object], place: str, *, window: bool) 
     hint = _hint(hints, "return", place, "its result")
     outputs, fields = _outputs(hint, place)
     always = not fields and not _without_none(hint)[1]
-    return Signature(tuple(inputs), outputs, fields, "out" in parameters, always)
+    stacked = window and typing.get_origin(hints[names[0]]) not in _SEQUENCES
+    return Signature(tuple(inputs), outputs, fields, "out" in parameters, always, stacked)
 
 
 def _parameters(process: Callable[..., object], place: str) -> Mapping[str, inspect.Parameter]:
@@ -113,21 +118,25 @@ def _unreadable(place: str, error: Exception) -> ConfigurationError:
     )
 
 
-def check_out(signature: Signature) -> None:
+def check_out(signature: Signature, outputs: tuple[Port, ...]) -> None:
     """Refuse a parameter ``out`` where there is no slot to write into.
 
+    Args:
+        signature: Of the function.
+        outputs: Its outputs, as resolved.
+
     Raises:
-        GraphError: INCOMPATIBLE_PORTS.
+        PortMismatchError: They are several, objects, or of a length that each message decides.
     """
     if not signature.with_out:
         return
-    spec = signature.outputs[0].spec
-    if len(signature.outputs) == 1 and isinstance(spec, TensorSpec):
+    spec = outputs[0].spec
+    varies = isinstance(spec, TensorSpec) and spec.is_bounded and not spec.is_fixed
+    if len(outputs) == 1 and isinstance(spec, TensorSpec) and not varies:
         return
-    what = describe_spec(spec) if len(signature.outputs) == 1 else "several outputs"
     raise PortMismatchError(
-        f"out: {what} has no slot to write into"
-        if len(signature.outputs) == 1
+        f"out: {describe_spec(spec)} has no slot to write into"
+        if len(outputs) == 1
         else "out: a node with several outputs is given no slot",
         remedy="leave the parameter out away, or return a tensor",
     )
@@ -173,7 +182,9 @@ def _read(hint: object, place: str, what: str, *, window: bool) -> PayloadSpec:
     if not window:
         return spec
     if isinstance(spec, TensorSpec) and spec.shape and isinstance(spec.shape[0], str):
-        return TensorSpec(spec.dtype, spec.shape[1:])
+        item = TensorSpec(spec.dtype, spec.shape[1:])
+        check_stackable(what, item)
+        return item
     raise ConfigurationError(
         f"{place}, {what}: {describe_spec(spec)} is no batch",
         remedy='name its first axis, as in Float32[np.ndarray, "n 6"], or write list[T]',
@@ -208,25 +219,33 @@ def _without_none(hint: object) -> tuple[object, bool]:
     return hint, False
 
 
-def match_spec(port: str, wanted: PayloadSpec, arriving: PayloadSpec) -> dict[str, int]:
-    """Check that what arrives fits a port and return the lengths of the port's named axes.
+def check_stackable(port: str, item: PayloadSpec) -> None:
+    """Refuse to put messages side by side whose lengths differ.
 
     Raises:
-        GraphError: INCOMPATIBLE_PORTS, saying both sides.
+        PortMismatchError: Each message decides the length of an axis.
     """
-    axes: dict[str, int] = {}
+    if isinstance(item, TensorSpec) and any(isinstance(axis, UpTo) for axis in item.shape):
+        raise PortMismatchError(
+            f"{port}: messages of {describe_spec(item)} are no array side by side",
+            remedy="take each by itself, or a batch of them as list[T]",
+        )
+
+
+def match_spec(port: str, wanted: PayloadSpec, arriving: PayloadSpec) -> dict[str, int | UpTo]:
+    """Check that what arrives fits a port and return lengths and bounds of its named axes.
+
+    Raises:
+        PortMismatchError: It does not; both sides are named.
+    """
+    axes: dict[str, int | UpTo] = {}
     fits = False
     remedy = "connect a producer of that type, or convert between them"
     match wanted, arriving:
         case TensorSpec(), TensorSpec():
             fits = len(wanted.shape) == len(arriving.shape)
             for want, have in zip(wanted.shape, arriving.shape, strict=False):
-                length = (
-                    axes.setdefault(want, have)
-                    if isinstance(want, str) and isinstance(have, int)
-                    else want
-                )
-                fits = fits and length == have
+                fits = fits and _axis_fits(want, have, axes)
             if fits and wanted.dtype is not arriving.dtype:
                 fits = False
                 remedy = f"add a node that casts {arriving.dtype.value} to {wanted.dtype.value}"
@@ -242,3 +261,14 @@ def match_spec(port: str, wanted: PayloadSpec, arriving: PayloadSpec) -> dict[st
             remedy=remedy,
         )
     return axes
+
+
+def _axis_fits(want: Axis, have: Axis, axes: dict[str, int | UpTo]) -> bool:
+    """Check an axis; a name takes the length or bound that arrives, a bound what is within it."""
+    if isinstance(want, str) and not isinstance(have, str):
+        # Two axes of one name have one length, which two bounds cannot promise.
+        varies = want in axes and isinstance(have, UpTo)
+        return axes.setdefault(want, have) == have and not varies
+    if isinstance(want, UpTo) and not isinstance(have, str):
+        return (have.length if isinstance(have, UpTo) else have) <= want.length
+    return want == have

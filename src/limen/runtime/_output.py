@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from limen.errors import NodeError
 from limen.memory import (
     BorrowLedger,
+    BoundedMemoryManager,
+    CheckedBoundedMemoryManager,
     CheckedHeapMemoryManager,
     CheckedManager,
     CheckedSlots,
@@ -149,19 +151,23 @@ class OutputPort:
         manager = self.manager
         if isinstance(manager, StaticMemoryManager):
             return header.resized(manager.slot_bytes, manager.memory_class)
+        if isinstance(manager, BoundedMemoryManager):
+            return header.resized(manager.size_of(payload), manager.memory_class)
         made = buffer_descriptor(payload)
-        return header.resized(made.size_bytes, made.memory_class)
+        return header.resized(made.bytes, made.memory_class)
 
 
 def _manager(name: str, plan: OutputPlan, ledger: BorrowLedger | None) -> MemoryManager:
     match plan.spec:
         case TensorSpec() as spec if ledger is None:
-            return StaticMemoryManager(spec, plan.depth)
+            kind = StaticMemoryManager if spec.is_fixed else BoundedMemoryManager
+            return kind(spec, plan.depth)
         case TensorSpec() as spec:
-            return CheckedStaticMemoryManager(spec, plan.depth, name, ledger)
-        case ObjectSpec(type=kind) if ledger is None:
-            return HeapMemoryManager(plan.depth, kind)
-        case ObjectSpec(type=kind):
-            return CheckedHeapMemoryManager(plan.depth, kind, name, ledger)
+            checked = CheckedStaticMemoryManager if spec.is_fixed else CheckedBoundedMemoryManager
+            return checked(spec, plan.depth, name, ledger)
+        case ObjectSpec(type=objects) if ledger is None:
+            return HeapMemoryManager(plan.depth, objects)
+        case ObjectSpec(type=objects):
+            return CheckedHeapMemoryManager(plan.depth, objects, name, ledger)
         case unreachable:
             assert_never(unreachable)

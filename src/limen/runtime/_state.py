@@ -466,6 +466,6 @@ def _aged(header: MessageHeader, origin: Ticks | None) -> MessageHeader:
 
 
 def _buffer(spec: PayloadSpec, items: int) -> NDArray[np.generic] | None:
-    if not isinstance(spec, TensorSpec):
+    if not (isinstance(spec, TensorSpec) and spec.is_fixed):
         return None
     return np.zeros((items, *spec.fixed_shape), dtype=spec.dtype.numpy_dtype())

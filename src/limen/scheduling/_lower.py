@@ -275,4 +275,5 @@ def _batch_bytes(spec: NodeSpec, ports: NodePorts, inputs: tuple[InputPlan, ...]
         return 0
     items = gather_items(spec.node, inputs[0].batching.max_items)
     sides = ports.inputs + (ports.outputs if spec.node.kind is NodeKind.MODEL else ())
-    return items * sum(p.spec.size_bytes for p in sides if isinstance(p.spec, TensorSpec))
+    specs = [p.spec for p in sides if isinstance(p.spec, TensorSpec)]
+    return items * sum(spec.size_bytes for spec in specs if spec.is_fixed)

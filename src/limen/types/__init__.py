@@ -19,9 +19,11 @@ from limen.types._ids import (
     split_trace_id,
 )
 from limen.types._specs import (
+    Axis,
     ObjectSpec,
     PayloadSpec,
     TensorSpec,
+    UpTo,
     describe_spec,
     spec_from_annotation,
 )
@@ -46,6 +48,7 @@ __all__ = [
     "F16",
     "INVALID_TOKEN",
     "MAX_TICKS",
+    "Axis",
     "ClockDomainId",
     "CriticalityClass",
     "DataType",
@@ -64,6 +67,7 @@ __all__ = [
     "TensorSpec",
     "Ticks",
     "TraceId",
+    "UpTo",
     "describe_spec",
     "error_text",
     "format_bytes",

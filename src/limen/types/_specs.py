@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -10,7 +11,33 @@ from dataclasses import dataclass
 import numpy as np
 
 from limen.errors import ConfigurationError
+from limen.types._checks import require_whole
 from limen.types._dtypes import DataType
+
+
+@dataclass(frozen=True, slots=True)
+class UpTo:
+    """The bound of an axis whose length each message has for itself, from 0 on.
+
+    In a shape: ``TensorSpec(DataType.F32, (UpTo(100), 4))``. Beside an annotation, where it bounds
+    a named axis: ``Annotated[Float32[np.ndarray, "n 4"], UpTo(100, axis="n")]``.
+
+    Args:
+        length: The most, at least 1.
+        axis: The axis that it bounds in an annotation; not needed where only one has a name.
+    """
+
+    length: int
+    axis: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "length", require_whole("a bound", self.length))
+
+    def __str__(self) -> str:
+        return f"<={self.length}"
+
+
+Axis = int | str | UpTo
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +46,13 @@ class TensorSpec:
 
     Args:
         dtype: Element type.
-        shape: Axis lengths; a name stands for an axis that another port decides.
+        shape: Axis lengths; a name stands for an axis that another port decides, ``UpTo`` for one
+            whose length each message decides.
         labels: Names of the entries of the last axis, for example the classes of a model.
     """
 
     dtype: DataType
-    shape: tuple[int | str, ...]
+    shape: tuple[Axis, ...]
     labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -36,11 +64,14 @@ class TensorSpec:
             raise ConfigurationError(
                 f"shape is {self.shape!r}", remedy="give a tuple of lengths and names"
             )
+        # A bound's name says where it goes in an annotation; in its place it needs none.
+        plain = tuple(UpTo(a.length) if isinstance(a, UpTo) else a for a in self.shape)
+        object.__setattr__(self, "shape", plain)
         for axis in self.shape:
             if not _is_axis(axis):
                 raise ConfigurationError(
                     f"axis {axis!r} of shape {self.shape} is not a length or a name",
-                    remedy="every axis is at least 1, or an identifier",
+                    remedy="every axis is at least 1, or an identifier, or UpTo(length)",
                 )
         if self.labels and (not self.shape or self.shape[-1] != len(self.labels)):
             raise ConfigurationError(
@@ -54,20 +85,39 @@ class TensorSpec:
         return all(isinstance(axis, int) for axis in self.shape)
 
     @property
+    def is_bounded(self) -> bool:
+        """Whether every axis has a length or a bound, so that memory can be reserved."""
+        return not any(isinstance(axis, str) for axis in self.shape)
+
+    @property
     def fixed_shape(self) -> tuple[int, ...]:
         """The shape as integers; only for a spec that ``is_fixed``."""
-        return tuple(int(axis) for axis in self.shape)
+        if not self.is_fixed:
+            raise ConfigurationError(f"{describe_spec(self)} has no fixed shape")
+        return self.max_shape
+
+    @property
+    def max_shape(self) -> tuple[int, ...]:
+        """The shape at its largest; only for a spec that ``is_bounded``."""
+        if not self.is_bounded:
+            raise ConfigurationError(f"{describe_spec(self)} has no largest shape")
+        return tuple(axis.length if isinstance(axis, UpTo) else int(axis) for axis in self.shape)
 
     @property
     def size_bytes(self) -> int:
-        """Payload bytes of one message; only for a spec that ``is_fixed``."""
-        size = self.dtype.size_bytes
-        for axis in self.fixed_shape:
-            size *= axis
-        return size
+        """Most payload bytes of one message; only for a spec that ``is_bounded``."""
+        return self.dtype.size_bytes * math.prod(self.max_shape)
 
-    def bind(self, axes: Mapping[str, int]) -> TensorSpec:
-        """Return the spec with the named axes replaced by the lengths given."""
+    def admits(self, shape: tuple[int, ...]) -> bool:
+        """Whether an array of that shape is one of these; a named axis admits any length."""
+        return len(shape) == len(self.shape) and all(
+            isinstance(axis, str)
+            or (length <= axis.length if isinstance(axis, UpTo) else length == axis)
+            for axis, length in zip(self.shape, shape, strict=True)
+        )
+
+    def bind(self, axes: Mapping[str, int | UpTo]) -> TensorSpec:
+        """Return the spec with the named axes replaced by the lengths or bounds given."""
         shape = tuple(axes.get(a, a) if isinstance(a, str) else a for a in self.shape)
         return TensorSpec(self.dtype, shape, self.labels)
 
@@ -91,6 +141,8 @@ def _is_a(value: object, kind: type) -> bool:
 
 
 def _is_axis(axis: object) -> bool:
+    if isinstance(axis, UpTo):
+        return True
     if isinstance(axis, str):
         return axis.isidentifier()
     return isinstance(axis, int) and not isinstance(axis, bool) and axis >= 1
@@ -107,7 +159,8 @@ def spec_from_annotation(annotation: object) -> PayloadSpec:
     """Read a port's spec from a type annotation.
 
     Understood are jaxtyping arrays (recognised by their attributes, jaxtyping is not imported), a
-    ``TensorSpec`` given in ``typing.Annotated``, and plain classes.
+    ``TensorSpec`` given in ``typing.Annotated``, bounds of named axes (``UpTo``) given there, and
+    plain classes.
 
     Raises:
         ConfigurationError: The annotation names no payload.
@@ -116,7 +169,11 @@ def spec_from_annotation(annotation: object) -> PayloadSpec:
         for extra in typing.get_args(annotation)[1:]:
             if isinstance(extra, (TensorSpec, ObjectSpec)):
                 return extra
-        return spec_from_annotation(typing.get_args(annotation)[0])
+        spec = spec_from_annotation(typing.get_args(annotation)[0])
+        for extra in typing.get_args(annotation)[1:]:
+            if isinstance(extra, UpTo):
+                spec = _bounded(spec, extra)
+        return spec
     dtypes = getattr(annotation, "dtypes", None)
     dim_text = getattr(annotation, "dim_str", None)
     if dim_text is not None and dtypes is not None:
@@ -139,6 +196,18 @@ def spec_from_annotation(annotation: object) -> PayloadSpec:
     return ObjectSpec(found)
 
 
+def _bounded(spec: PayloadSpec, bound: UpTo) -> PayloadSpec:
+    names = [a for a in spec.shape if isinstance(a, str)] if isinstance(spec, TensorSpec) else []
+    axis = bound.axis or (names[0] if len(set(names)) == 1 else "")
+    if not isinstance(spec, TensorSpec) or names.count(axis) != 1:
+        raise ConfigurationError(
+            f"a bound for {repr(axis) if axis else 'an axis'} does not fit {describe_spec(spec)}",
+            remedy='name one axis once, as in Annotated[Float32[np.ndarray, "n 4"], '
+            'UpTo(100, axis="n")]',
+        )
+    return spec.bind({axis: bound})
+
+
 def _from_jaxtyping(annotation: object, dtypes: object, dims: str) -> TensorSpec:
     names = list(dtypes) if isinstance(dtypes, (list, tuple)) else []
     found = {str(name).removesuffix("_") for name in names}
@@ -147,7 +216,7 @@ def _from_jaxtyping(annotation: object, dtypes: object, dims: str) -> TensorSpec
             f"annotation {annotation!r} leaves the element type open",
             remedy="name one, as in Float32",
         )
-    shape: list[int | str] = []
+    shape: list[Axis] = []
     for word in dims.split():
         if word.isdecimal():
             shape.append(int(word))
