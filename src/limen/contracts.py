@@ -3,6 +3,7 @@
 from limen.compute import ComputeBackend, ComputeModel
 from limen.edge import Edge, EdgeConsumer, EdgeProducer
 from limen.memory import HeaderStore, MemoryManager
+from limen.message import Payload
 from limen.node import Node, Sink, Source, StepContext
 from limen.platform import PlatformClock
 from limen.runtime import LimenRuntime
@@ -21,6 +22,7 @@ __all__ = [
     "LimenRuntime",
     "MemoryManager",
     "Node",
+    "Payload",
     "PlatformClock",
     "Sink",
     "Source",
