@@ -322,3 +322,35 @@ class ManagerMachine(RuleBasedStateMachine):
 
 
 TestManagerMachine = ManagerMachine.TestCase
+
+
+@pytest.mark.parametrize(
+    "given",
+    [np.arange(3), bytearray(b"abc"), memoryview(bytearray(b"abc"))],
+    ids=lambda v: type(v).__name__,
+)
+def test_what_its_maker_may_write_to_again_is_copied_onto_the_heap(given: Any) -> None:  # noqa: ANN401
+    manager = HeapMemoryManager(1)
+    token = manager.store(Message(header(), given))
+    before = bytes(given)
+    given[0] = 77
+    with manager.read(token) as found:
+        assert bytes(found.payload) == before
+        assert isinstance(found.payload, np.ndarray if isinstance(given, np.ndarray) else bytes)
+    assert manager.statistics().copies == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "fits"),
+    [(float, 1, True), (int, np.int8(1), True), (int, 1.5, False), (bytes, "abc", False)],
+)
+def test_a_heap_of_one_class_takes_its_instances_and_numbers_as_annotations_mean_them(
+    kind: type, payload: object, fits: bool
+) -> None:
+    manager = HeapMemoryManager(1, kind)
+    if fits:
+        manager.store(Message(header(), payload))
+        return
+    with pytest.raises(TypeError, match=r"payload is a .*emit what the port declares"):
+        manager.store(Message(header(), payload))
+    assert manager.available == 1
