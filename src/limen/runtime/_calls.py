@@ -28,6 +28,7 @@ class NodeCalls(NodeState, abc.ABC):
         given: tuple[object, ...],
         header: MessageHeader,
         presented: Sequence[tuple[Link, Held]],
+        beside: Sequence[tuple[Link, Held]] = (),
     ) -> str | None:
         """Call, sample, push; or do what takes the place of that.
 
@@ -36,6 +37,7 @@ class NodeCalls(NodeState, abc.ABC):
             given: Its arguments.
             header: Of the result.
             presented: What it is given that was never presented before.
+            beside: What else it is given: overlap of a window, values of latches, feedback.
 
         Returns:
             The reason if the input counts as dropped.
@@ -43,7 +45,7 @@ class NodeCalls(NodeState, abc.ABC):
         Raises:
             FailedCallError: The call failed, and has been accounted for.
         """
-        form = self._choose_form(header.sequence, presented)
+        form = self._choose_form(header.sequence, presented, beside)
         if form not in (Form.FULL, Form.VARIANT):
             if form is Form.DISCARD:
                 return "infeasible"
@@ -59,7 +61,12 @@ class NodeCalls(NodeState, abc.ABC):
         self._note_result(header, presented, used=dropped is None)
         return dropped
 
-    def _choose_form(self, sequence: int, presented: Sequence[tuple[Link, Held]]) -> Form:
+    def _choose_form(
+        self,
+        sequence: int,
+        presented: Sequence[tuple[Link, Held]],
+        beside: Sequence[tuple[Link, Held]] = (),
+    ) -> Form:
         """Say whether to call, and what; most nodes are called whatever comes."""
         if not self.budget.acts:
             return Form.FULL
@@ -67,7 +74,7 @@ class NodeCalls(NodeState, abc.ABC):
         allowed = all(
             not link.into.needs_degrade_allowed
             or held.header.flags.contains(MessageFlags.DEGRADE_ALLOWED)
-            for link, held in presented
+            for link, held in (*presented, *beside)
         )
         number = late[0].header.sequence if late else sequence
         return self.budget.choose(number, infeasible=bool(late), allowed=allowed)

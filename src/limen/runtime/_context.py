@@ -161,8 +161,9 @@ class NodeContext(NodeCalls):
         )
         header = window_header(batch.headers)
         presented = [(link, held) for held in fresh]
+        overlap = [(link, held) for held in link.hold[: link.presented]]
         try:
-            dropped = self._perform(process, (batch,), header, presented)
+            dropped = self._perform(process, (batch,), header, presented, overlap)
         except FailedCallError:
             while link.hold:
                 link.drop("error")
@@ -351,6 +352,7 @@ class NodeContext(NodeCalls):
         link.take_prefix()
         if not link.hold:
             return self._without_input(link, process, found)
+        beside = self._held_by_latches()
         for held in link.hold:
             self._note_wait(held)
         while link.hold and not self.failures.breaks_off:
@@ -358,7 +360,7 @@ class NodeContext(NodeCalls):
             header = joined_header((held.header,), latches) if latches else held.header
             message = self._own(link.message(held))
             try:
-                dropped = self._perform(process, given(message), header, [(link, held)])
+                dropped = self._perform(process, given(message), header, [(link, held)], beside)
             except FailedCallError:
                 dropped = "error"
             finally:
@@ -398,13 +400,15 @@ class NodeContext(NodeCalls):
             self._note_wait(held)
         # What a loop brings back is state: its creation and deadline would else never move on.
         forward = [(link, held) for link, held in taken if not link.plan.is_feedback]
+        beside = [(link, held) for link, held in taken if link.plan.is_feedback]
+        beside += self._held_by_latches()
         header = self._joined(taken, forward)
         values = self._latched()
         for link, held in taken:
             values[link.plan.consumer.port] = self._own(link.message(held))
         dropped: str | None = "error"
         try:
-            dropped = self._perform(process, (tuple(values),), header, forward)
+            dropped = self._perform(process, (tuple(values),), header, forward, beside)
         except FailedCallError:
             pass
         finally:

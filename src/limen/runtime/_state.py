@@ -269,6 +269,10 @@ class NodeState:
             if link.is_latch and link.hold and triggers in (None, link.into.is_trigger)
         ]
 
+    def _held_by_latches(self) -> list[tuple[Link, Held]]:
+        """Return the values of latches, as they are handed over beside what a step takes."""
+        return [(link, link.hold[0]) for link in self.links if link.is_latch and link.hold]
+
     def _own_header(self) -> MessageHeader:
         """Return the header of a result that nothing went into."""
         number = SequenceNumber(self._made_alone)
