@@ -31,6 +31,7 @@ from limen.node import (
     StepResult,
     YieldUntil,
 )
+from limen.policy import EmitFailsafe
 from limen.runtime import SingleThreadRuntime
 from limen.telemetry import DecisionLog, RunStatistics
 from limen.types import PayloadSpec, Ticks
@@ -159,6 +160,35 @@ def test_a_step_that_returns_something_else_has_failed(result: object) -> None:
     assert statistics.outcome == "completed"
     assert node_of(statistics, "node").errors == 2
     assert "return a StepResult" in node_of(statistics, "node").messages[0]
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_step_that_fails_behind_its_results_emits_its_failsafe_as_well(batch: int) -> None:
+    class Failing(Pushing):
+        def step(self, ctx: StepContext) -> StepResult:
+            super().step(ctx)
+            raise RuntimeError("behind the call")
+
+    policy = NodePolicy(Batching.fixed(batch), error_action=EmitFailsafe(np.zeros(1, np.float32)))
+    statistics, sink = run(Failing([2, 2]), policy)
+    steps = 2 // batch
+    assert len(sink.sequences) == 4 + steps
+    assert node_of(statistics, "node").errors == steps
+
+
+def test_room_for_a_failsafe_is_no_room_for_one_message_more() -> None:
+    class Loose(Pushing):
+        def step(self, ctx: StepContext) -> StepResult:
+            header = ctx.in_peek_header("in")
+            assert header is not None
+            for _ in range(3):
+                ctx.push_output("out", Message(header, np.ones(1, np.float32)))
+            return super().step(ctx)
+
+    policy = NodePolicy(error_action=EmitFailsafe(np.zeros(1, np.float32)))
+    statistics, sink = run(Loose([0, 0]), policy)
+    assert "more than 2 messages" in node_of(statistics, "node").messages[0]
+    assert sink.payloads == [[1.0], [1.0], [0.0], [1.0], [1.0], [0.0]]
 
 
 def test_a_choice_of_input_that_fails_loses_only_what_would_have_been_taken() -> None:

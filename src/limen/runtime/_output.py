@@ -86,7 +86,12 @@ class OutputPort:
         return manager.reserve(count) if isinstance(manager, StaticMemoryManager) else None
 
     def emit(
-        self, header: MessageHeader, payload: object, *, in_place: bool = False
+        self,
+        header: MessageHeader,
+        payload: object,
+        *,
+        in_place: bool = False,
+        declared: bool = False,
     ) -> PushOutcome:
         """Store a message and offer it to every edge; what the first of them made of it.
 
@@ -94,14 +99,16 @@ class OutputPort:
             header: Its header, but for the payload's size.
             payload: Its payload.
             in_place: Whether the payload lies in the next slot already.
+            declared: Whether the policy declares it, so that the node did not emit it.
 
         Raises:
             NodeError: The step has emitted all it may.
             ManagerError: The payload does not fit the port.
         """
-        if self._in_step >= self.plan.staging:
+        most = self.plan.staging - (0 if declared else self.plan.failsafes)
+        if self._in_step >= most:
             raise NodeError(
-                f"{self.name}: more than {self.plan.staging} messages emitted in a step",
+                f"{self.name}: more than {most} messages emitted in a step",
                 remedy="declare max_emit",
             )
         self.slots.reclaim()

@@ -415,7 +415,7 @@ class NodeState:
         """Emit a declared message, flagged."""
         flagged = header.with_flags(header.flags | MessageFlags.DEFAULTED)
         try:
-            self.outputs[declared.port].emit(flagged, declared.payload)
+            self.outputs[declared.port].emit(flagged, declared.payload, declared=True)
         except LimenError as error:
             self.counters.fail(error, "a declared message")
 

@@ -191,10 +191,12 @@ def _node(
         sizes = [
             (graph.spec.edges[e].policy.caps.max_items, _hold(graph, e, inputs)) for e in edges
         ]
-        staging = calls * spec.node.max_emit
+        failsafe, most = graph.failsafes[index], spec.node.max_emit
+        beside = int(failsafe is not None and failsafe.port == number)
+        staging = calls * most + beside
         depth = slot_depth(sizes, staging)
         outputs.append(
-            OutputPlan(port.name, port.spec, tuple(edges), depth, staging, spec.node.max_emit)
+            OutputPlan(port.name, port.spec, tuple(edges), depth, staging, most, beside)
         )
     activation = activation_of(spec)
     offset_ns = graph.spec.clock_offsets_ns.get(spec.node.clock_domain or 0, 0)

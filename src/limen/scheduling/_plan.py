@@ -76,6 +76,8 @@ class OutputPlan:
         depth: Slots: Σ over edges (max_items + hold) + staging + 1.
         staging: Most messages that one step emits here, and that can be staged on an edge.
         max_emit: Most messages that one call emits here.
+        failsafes: How many of a step's are none but a failsafe's: a step that fails behind its
+            calls emits one beside their results.
     """
 
     name: str
@@ -84,6 +86,7 @@ class OutputPlan:
     depth: int
     staging: int
     max_emit: int
+    failsafes: int = 0
 
     @property
     def memory_bytes(self) -> int:
@@ -321,7 +324,7 @@ def verify_plan(plan: Plan) -> None:
             sizes = [(edge.policy.caps.max_items, edge.hold) for edge in edges]
             wanted = slot_depth(sizes, output.staging)
             _require(output.depth == wanted, f"{node.name}.{output.name}", "depth")
-            _require(output.staging >= output.max_emit >= 1, output.name, "staging")
+            _require(output.staging - output.failsafes >= output.max_emit >= 1, output.name, "staging")
             for edge in edges:
                 _require(edge.producer == (position, number), output.name, "producer")
     for position, edge in enumerate(plan.edges):
