@@ -7,19 +7,39 @@ import json
 import random
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import limen
-from doubles import MS, BatchNode, Cell, CollectingSink, Doing, ListSource, Twice, numbers
+from doubles import (
+    MS,
+    SCALAR,
+    BatchNode,
+    Cell,
+    CollectingSink,
+    Doing,
+    ListSource,
+    Twice,
+    numbers,
+)
 from limen import Activation, Batching, EdgePolicy, Graph, NodePolicy, SimClock
 from limen.app import Recorder, load, replay
 from limen.cli import main
 from limen.cli._log import describe
 from limen.errors import SensorError
 from limen.message import Message
-from limen.node import Skip, SourceSignal
+from limen.node import (
+    Node,
+    NodeKind,
+    NodePorts,
+    Port,
+    Skip,
+    SourceSignal,
+    StepContext,
+    StepResult,
+)
 from limen.platform import MonotonicClock
 from limen.telemetry import Decision, DecisionLog
 
@@ -110,6 +130,60 @@ def test_a_replay_that_departs_from_its_recording_says_so() -> None:
     del recorder.recording.instants[-3:]
     with pytest.raises(limen.LimenError, match="what the recording does not hold"):
         replay(recorder.recording)
+
+
+class Undecided(CollectingSink):
+    inputs = ("x", "y")
+
+    def select_input(self, ready: object) -> str:
+        raise ValueError("cannot say")
+
+
+class Sulking(ListSource):
+    def resumed(self, now: int) -> None:
+        raise ValueError("was held back")
+
+
+class Idle(Node):
+    """Takes nothing, and returns what is no result of a step."""
+
+    kind = NodeKind.SINK
+    input_names = ("in",)
+    output_names = ()
+
+    def resolve(self, inputs: object) -> NodePorts:
+        return NodePorts((Port("in", SCALAR),), ())
+
+    def step(self, ctx: StepContext) -> StepResult:
+        return None  # type: ignore[return-value] # that is the mistake
+
+
+def undecided() -> Graph:
+    graph = Graph("undecided").add("a", ListSource(numbers(2))).add("b", ListSource(numbers(1)))
+    graph.add("sink", Undecided())
+    return graph.connect("a", "sink.x").connect("b", "sink.y")
+
+
+def sulking() -> Graph:
+    graph = Graph("sulking").add("source", Sulking(numbers(8), every_ns=MS))
+    graph.add("sink", CollectingSink(), NodePolicy(sim_cost="5ms"))
+    return graph.connect("source", "sink", EdgePolicy.block(1))
+
+
+def idle() -> Graph:
+    graph = Graph("idle").add("source", ListSource(numbers(2), every_ns=MS)).add("sink", Idle())
+    return graph.connect("source", "sink", EdgePolicy.block(4))
+
+
+@pytest.mark.parametrize("make", [undecided, sulking, idle])
+def test_what_fails_outside_of_calls_fails_again(make: Callable[[], Graph]) -> None:
+    lines: list[str] = []
+    again: list[str] = []
+    recorder = Recorder(make(), SimClock(), DecisionLog(lambda d: lines.append(d.canonical())))
+    report = recorder.run()
+    assert sum(node.errors for node in report.statistics.nodes) > 0
+    replay(recorder.recording, DecisionLog(lambda d: again.append(d.canonical())))
+    assert again == lines
 
 
 def test_decisions_are_read_back_from_their_lines() -> None:

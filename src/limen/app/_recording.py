@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 import numpy as np
@@ -62,15 +63,17 @@ class StepRecord:
 
     Attributes:
         calls: What it asked of its context.
-        selected: The input that it chose, where any would have done.
+        selected: The input that it chose, where any would have done, or the exception instead.
         result: What it returned, or the exception it raised.
+        held_back: What it raised when told that it had been held back: then it was not stepped.
         due_before: Its next instant when the step began, of a timed source.
         due: Its next instant afterwards.
     """
 
     calls: list[ContextCall] = field(default_factory=list)
-    selected: str | None = None
+    selected: str | Exception | None = None
     result: object = None
+    held_back: Exception | None = None
     due_before: Ticks | None = None
     due: Ticks | None = None
 
@@ -85,7 +88,8 @@ class Recording:
         plan: What was run.
         instants: Samples of the clock, in order.
         starts: By part, what each start came to: the next instant after it, or what it raised.
-        adoptions: By part, what it took over between steps, by how often it had been asked before.
+        adoptions: By part, what it took over between steps, or what it raised, by how often it had
+            been asked before.
         steps: By part, in order. Parts are the nodes by index, and behind them their variants.
         stopped_at: Decision point at which a stop was seen; None if none was requested.
     """
@@ -94,7 +98,7 @@ class Recording:
     instants: list[Ticks] = field(default_factory=list)
     starts: list[list[Ticks | Exception | None]] = field(default_factory=list)
     steps: list[list[StepRecord]] = field(default_factory=list)
-    adoptions: list[dict[int, str]] = field(default_factory=list)
+    adoptions: list[dict[int, str | Exception]] = field(default_factory=list)
     stopped_at: int | None = None
 
 
@@ -287,20 +291,35 @@ class _RecordingNode(_Stand):
         return result
 
     def select_input(self, ready: Sequence[str]) -> str:
-        self._step.selected = self._node.select_input(ready)
-        return self._step.selected
+        try:
+            selected = self._node.select_input(ready)
+        except Exception as error:
+            self._step.selected = error
+            raise
+        self._step.selected = selected
+        return selected
 
     def next_due(self) -> Ticks | None:
         return self._node.next_due()
 
     def resumed(self, now: Ticks) -> None:
-        self._node.resumed(now)
+        try:
+            self._node.resumed(now)
+        except Exception as error:
+            record = StepRecord(due=self._node.next_due(), held_back=error)
+            self._recording.steps[self._part].append(record)
+            raise
 
     def adopt(self) -> str | None:
-        adopted = self._node.adopt()
-        if adopted is not None:
-            self._recording.adoptions[self._part][self._asked] = adopted
+        asked, adoptions = self._asked, self._recording.adoptions[self._part]
         self._asked += 1
+        try:
+            adopted = self._node.adopt()
+        except Exception as error:
+            adoptions[asked] = error
+            raise
+        if adopted is not None:
+            adoptions[asked] = adopted
         return adopted
 
     def on_watchdog_timeout(self) -> None:
@@ -330,7 +349,7 @@ class _ReplayNode(_Stand):
     def __init__(self, node: Node, part: int, recording: Recording) -> None:
         super().__init__(node, part, recording)
         self._starts = iter(recording.starts[part])
-        self._steps = iter(recording.steps[part])
+        self._steps = deque(recording.steps[part])
         self._asked = 0
         self._step = StepRecord()
         self._due: Ticks | None = None
@@ -342,29 +361,37 @@ class _ReplayNode(_Stand):
         self._due = start
 
     def step(self, ctx: StepContext) -> StepResult | YieldUntil:
-        record = next(self._steps, None)
-        if record is None:
+        if not self._steps:
             raise LifecycleError(_DEPARTS)
-        self._step = record
+        self._step = record = self._steps.popleft()
         self._due = record.due_before
         for call in record.calls:
             _ask_again(ctx, call, self._move_on)
         self._due = record.due
         if isinstance(record.result, Exception):
             raise record.result
-        if isinstance(record.result, (StepResult, YieldUntil)):
-            return record.result
-        raise LifecycleError(_DEPARTS)
+        # Whatever it was: the executor judges it as it did.
+        return cast("StepResult | YieldUntil", record.result)
 
     def adopt(self) -> str | None:
         self._asked += 1
-        return self._recording.adoptions[self._part].get(self._asked - 1)
+        adopted = self._recording.adoptions[self._part].get(self._asked - 1)
+        if isinstance(adopted, Exception):
+            raise adopted
+        return adopted
+
+    def resumed(self, now: Ticks) -> None:
+        if self._steps and (error := self._steps[0].held_back) is not None:
+            self._due = self._steps.popleft().due
+            raise error
 
     def _move_on(self) -> None:
         """Be called back: a source has its next instant then."""
         self._due = self._step.due
 
     def select_input(self, ready: Sequence[str]) -> str:
+        if isinstance(self._step.selected, Exception):
+            raise self._step.selected
         return self._step.selected or ready[0]
 
     def next_due(self) -> Ticks | None:
