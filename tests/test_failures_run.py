@@ -32,7 +32,7 @@ from limen import (
     NodePolicy,
     Report,
 )
-from limen.errors import SensorError
+from limen.errors import NodeError, SensorError
 from limen.io import CsvSource
 from limen.message import Message
 from limen.node import Consumed, Node, Output, Skip, SourceSignal, StepResult
@@ -280,3 +280,21 @@ def test_bad_rows_of_a_csv_file_are_counted_and_reported_with_their_row(tmp_path
     assert "walk.csv row 3, column 'x': 'foo' is not a number" in report
     assert "walk.csv row 5, column 'x': nan is not a finite number" in report
     assert "walk.csv row 6" in report
+
+
+@pytest.mark.parametrize("due", [OSError("gone"), "soon", 1.5], ids=["raises", "text", "float"])
+def test_a_schedule_that_fails_ends_the_run_in_words(due: object) -> None:
+    class Unscheduled(ListSource):
+        def next_due(self) -> int | None:
+            if self.place == 0:
+                return 0
+            if isinstance(due, Exception):
+                raise due
+            return due  # type: ignore[return-value] # that is the mistake
+
+    graph = Graph("unscheduled").add("source", Unscheduled(numbers(3)))
+    graph.add("sink", CollectingSink()).connect("source", "sink")
+    runtime = runtime_of(graph)
+    with pytest.raises(NodeError, match="source: next_due failed"):
+        runtime.run()
+    assert_settled(runtime.statistics())

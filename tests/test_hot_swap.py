@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import resource
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from doubles import ListSource, assert_settled, node_of
 from limen import Batching, DataType, EdgePolicy, Graph, NodePolicy, SimClock, TensorSpec
 from limen.app import Model, ModelWatcher, Recorder, make_runtime, replay, swap_model
+from limen.app._swap import models_of
 from limen.compute import (
     BackendCapabilities,
     ComputeBackend,
@@ -23,7 +25,8 @@ from limen.compute import (
 )
 from limen.errors import ConfigurationError, InferenceError
 from limen.message import BatchView, Message
-from limen.node import InferenceModel, Sink
+from limen.node import InferenceModel, Produced, Sink, SourceNode
+from limen.policy import Budget, OverBudgetAction
 from limen.telemetry import DecisionLog
 from limen.types import Ticks
 
@@ -146,6 +149,67 @@ def test_a_model_that_fails_in_its_first_call_is_rolled_back_and_no_message_is_l
         "swap rolled_back",
     ]
     assert node_of(statistics, "model").errors == 0
+
+
+def test_a_model_that_never_answered_in_earnest_is_no_way_back() -> None:
+    items = [Produced(np.ones(1, np.float32), deadline_ns=0 if i == 2 else None) for i in range(6)]
+    graph, sink = multiplying(0, NodePolicy(budget=Budget("1ms", action=OverBudgetAction.DROP)))
+    source, staged = graph.spec().nodes[0].node, {2: "2,1,1", 3: "3,1,1"}
+    assert isinstance(source, SourceNode)
+    assert isinstance(source.source, ListSource)
+
+    def produce(item: Produced, place: int) -> Callable[[int], object]:
+        def make(now: int) -> Produced:
+            if place in staged:
+                swap_model(graph, "model", of(staged[place]))
+            return item
+
+        return make
+
+    source.source.items = [produce(item, place) for place, item in enumerate(items)]
+    source.source.at_ns = [place * 1_000_000 for place in range(7)]
+    statistics = make_runtime(graph, SimClock()).run()
+    # The first one is taken over by a step that calls nothing, the second fails in its first call.
+    assert sink.got == [1] * 5
+    assert node_of(statistics, "model").swaps == 3
+    assert node_of(statistics, "model").errors == 0
+
+
+def test_a_new_model_that_raises_anything_at_all_is_rolled_back() -> None:
+    graph, sink = multiplying(5)
+    model = models_of(graph)["model"]
+
+    def stage() -> None:
+        swap_model(graph, "model", of("2"))
+        assert model._staged is not None
+        new = model._staged[0]
+
+        def infer(inp: object, out: object) -> None:
+            raise RuntimeError("no InferenceError")
+
+        new.infer_batch = infer  # type: ignore[method-assign] # as a careless backend would
+
+    sink.then[1] = stage
+    statistics = make_runtime(graph, SimClock()).run()
+    assert sink.got == [1] * 5
+    assert node_of(statistics, "model").errors == 0
+
+
+def test_a_model_that_cannot_be_drained_stays_and_the_run_goes_on() -> None:
+    graph, sink = multiplying(5)
+
+    def drain() -> None:
+        raise RuntimeError("in flight")
+
+    sink.then[1] = lambda: swap_model(graph, "model", of("2"))
+    first, second = DecisionLog(), DecisionLog()
+    recorder = Recorder(graph, SimClock(), first)
+    models_of(graph)["model"].model.drain = drain  # type: ignore[method-assign]
+    report = recorder.run()
+    assert sink.got == [1] * 4
+    assert "in flight" in node_of(report.statistics, "model").messages[0]
+    replay(recorder.recording, second)
+    assert first.sha256 == second.sha256
 
 
 def test_a_batch_is_never_split_over_two_models() -> None:

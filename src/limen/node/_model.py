@@ -152,9 +152,10 @@ class InferenceModel(Node):
         if staged is None:
             return None
         if self._loaded is not None:
+            # One that fails to stays: what it has in flight is not known.
             self._loaded.drain()
-            # Kept until the new one has answered in earnest.
-            self._previous = (self._loaded, self._artifact)
+            # Kept until a new one has answered in earnest; one that never did is no way back.
+            self._previous = self._previous or (self._loaded, self._artifact)
         self._loaded, self._artifact = staged
         return "swapped"
 
@@ -237,7 +238,7 @@ class InferenceModel(Node):
             return
         try:
             self._run(payloads, out)
-        except InferenceError as error:
+        except Exception as error:
             # The first call of a new model: the old one does it, and stays.
             self._loaded, self._artifact = self._previous
             self._rolled_back = True

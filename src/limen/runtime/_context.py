@@ -45,10 +45,10 @@ class NodeContext(NodeCalls):
         self.last_step = self._journal.tick
         self.variant_came_to = None
         self.use_period()
-        if self.plan.kind is NodeKind.MODEL:
-            self._adopt()
         for port in self.outputs:
             port.begin_step()
+        if self.plan.kind is NodeKind.MODEL:
+            self._adopt()
         for link in self.links:
             if link.is_latch and link.refresh():
                 self._note_wait(link.hold[0])
@@ -248,7 +248,7 @@ class NodeContext(NodeCalls):
         begun = self._journal.tick
         index = self._output(port)
         number = self.made_by_port[index]
-        due = self.plan.node.next_due()
+        due = self.next_due()
         try:
             made = try_produce(begun)
         except Exception as error:
@@ -258,14 +258,14 @@ class NodeContext(NodeCalls):
             if isinstance(error, StopIteration):
                 return StepResult.TERMINAL
             # Not asked again before the next wake-up, unless its next instant has moved on.
-            self.produced_nothing = self.plan.node.next_due() == due
+            self.produced_nothing = self.next_due() == due
             return StepResult.MADE_PROGRESS
         self._source_called(number, begun, succeeded=True)
         if made is SourceSignal.END_OF_STREAM:
             self.ended_stream = True
             return StepResult.TERMINAL
         if made is SourceSignal.NOTHING_NOW:
-            self.produced_nothing = self.plan.node.next_due() == due
+            self.produced_nothing = self.next_due() == due
             return StepResult.NO_INPUT
         if not isinstance(made, Produced):
             self._fail(

@@ -126,7 +126,7 @@ class Judge:
         if context.produced_nothing or context.asleep_until > self._journal.tick:
             return False
         if context.plan.kind is NodeKind.SOURCE:
-            return timed or context.plan.node.next_due() is None
+            return timed or context.next_due() is None
         if context.plan.period_ticks is not None and not context.period_has_come:
             return False
         return inputs_ready(context.plan.activation, states)

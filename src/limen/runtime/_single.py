@@ -376,7 +376,7 @@ class SingleThreadRuntime(LimenRuntime):
             return None
         if self._judge.ended[context.plan.index]:
             return None
-        tick = context.plan.node.next_due()
+        tick = context.next_due()
         return tick if tick is not None and tick <= self._journal.tick else None
 
     def _judge_in_turn(self) -> tuple[bool, NodeIndex | None]:
@@ -409,13 +409,14 @@ class SingleThreadRuntime(LimenRuntime):
         context.counters.steps += 1
         self._journal.steps += 1
         self._journal.note(context.plan.name, "step")
-        found = context.taken
         if self._ledger is not None:
             tracks = context.plan.kind is not NodeKind.MODEL
             self._ledger.begin(context.plan.name, tracks=tracks)
-        context.begin_step()
-        taken, made = context.taken, context.made
+        found = taken = context.taken
+        made = context.made
         try:
+            context.begin_step()
+            taken = context.taken
             if self._judge.held_back[index]:
                 self._judge.held_back[index] = False
                 context.plan.node.resumed(self._journal.tick)
@@ -502,7 +503,7 @@ class SingleThreadRuntime(LimenRuntime):
             if context.plan.period_ticks is not None:
                 due.append(context.period_due)
             if context.plan.kind is NodeKind.SOURCE:
-                due.append(context.plan.node.next_due())
+                due.append(context.next_due())
             due += [link.closing_tick for link in context.flows]
         return [tick for tick in due if tick is not None and tick > now]
 

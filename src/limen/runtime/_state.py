@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -135,6 +136,23 @@ class NodeState:
     def now_nanos(self) -> int:
         """The same in nanoseconds."""
         return self._journal.now_ns
+
+    def next_due(self) -> Ticks | None:
+        """Return the next instant of a timed source, as it states it.
+
+        Raises:
+            NodeError: It fails to, or states none; the schedule of the graph is not known then.
+        """
+        try:
+            due = self.plan.node.next_due()
+            return None if due is None else Ticks(operator.index(due))
+        except LimenError:
+            raise
+        except Exception as error:
+            raise NodeError(
+                f"{self.plan.name}: next_due failed: {describe_error(error)}",
+                remedy="return an instant in whole ticks, or None",
+            ) from error
 
     def ready_inputs(self) -> list[Link]:
         """Return the inputs that an ANY node could take from, the front pushed first ahead."""
