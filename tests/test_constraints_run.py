@@ -49,11 +49,13 @@ from limen import (
     Sink,
     Trigger,
 )
-from limen.app import Recorder, replay
+from limen.app import Recorder, check, replay
+from limen.errors import GraphError
 from limen.message import Message, MessageFlags, MessageHeader
 from limen.node import Output, Produced
 from limen.platform import PlatformClock
 from limen.telemetry import DecisionLog, PolicyEvent, RunStatistics, ViolationKind
+from limen.testing import ScriptedModel, ScriptedSink, ScriptedSource
 from limen.types import Ticks
 
 VARIANT = np.array([-1], dtype=np.float32)
@@ -500,3 +502,48 @@ def test_twice_is_still_called_with_its_own_policy() -> None:
     _, sink = through(node, NodePolicy())
     assert sink.values == [0, 2, 4, 6]
     assert len(node.calls) == 4
+
+
+@pytest.mark.parametrize(
+    ("action", "kind"),
+    [
+        (OverBudgetAction.DROP, ViolationKind.DISCARDED),
+        (OverBudgetAction.SKIP_STAGE, ViolationKind.FORWARDED),
+        (DefaultOnTimeout([7, 7, 7, 7]), ViolationKind.DEFAULTED),
+    ],
+    ids=["drop", "skip_stage", "default"],
+)
+@pytest.mark.parametrize("late", [False, True], ids=["overruns", "infeasible"])
+def test_the_report_counts_each_result_of_a_batch_that_was_replaced(
+    action: OverBudgetAction | DefaultOnTimeout, kind: ViolationKind, late: bool
+) -> None:
+    policy = NodePolicy(
+        Batching.fixed(4),
+        sim_cost="3ms",
+        deadline="1ms" if late else Deadline(),
+        budget=Budget("2ms", action=action),
+    )
+    graph = Graph("batch").add("source", ScriptedSource(count=4))
+    graph.add("node", ScriptedModel(), policy).add("sink", ScriptedSink())
+    graph.chain("source", "node", "sink", policy=EdgePolicy.block(4))
+    statistics = runtime_of(graph).run()
+    counts = {found.kind: found.count for found in statistics.violations if found.place == "node"}
+    assert counts[kind] == 4
+    assert counts.get(ViolationKind.INFEASIBLE, 0) == (4 if late else 0)
+    assert sum(node_of(statistics, "node").replaced.values()) == 1
+
+
+def test_a_variant_that_takes_no_none_where_the_full_form_does_is_refused() -> None:
+    @limen.node
+    def full(a: Cell, b: Cell | None) -> Cell:
+        return a
+
+    @limen.node
+    def cheap(a: Cell, b: Cell) -> Cell:
+        return a
+
+    graph = Graph("none").add("left", ListSource(numbers(1))).add("right", ListSource(numbers(1)))
+    graph.add("node", full, NodePolicy(budget=Budget("1ms", action=Degrade())), variant=cheap)
+    graph.add("sink", CollectingSink()).connect("left", "node.a").connect("right", "node.b")
+    with pytest.raises(GraphError, match="its input 'b' takes no None"):
+        check(graph.connect("node", "sink"))

@@ -235,6 +235,10 @@ def _difference(full: Node, variant: Node, ports: NodePorts | None) -> str:
     if ports is None:
         return ""
     resolved = variant.resolve({port.name: port.spec for port in ports.inputs})
+    takes_none = {port.name for port in resolved.inputs if port.optional}
+    for port in ports.inputs:
+        if port.optional and port.name not in takes_none:
+            return f"its input {port.name!r} takes no None, that of the full form does"
     given = {port.name: port.spec for port in resolved.outputs}
     for port in ports.outputs:
         if given[port.name] != port.spec:

@@ -66,31 +66,32 @@ class BudgetKeeper:
         """Whether anything ever takes the place of a call or its result."""
         return self._budget.action is not None
 
-    def choose(self, sequence: int, *, infeasible: bool, allowed: bool) -> Form:
+    def choose(self, sequence: int, *, infeasible: int, allowed: bool, results: int = 1) -> Form:
         """Say what is to be done with what a step presents.
 
         Args:
             sequence: Of what is infeasible, else of what is presented.
-            infeasible: Whether any of it, never presented before, is.
+            infeasible: How much of it, never presented before, is.
             allowed: Whether all of it may be handled by the variant.
+            results: How many results the call would give.
         """
         if infeasible:
             self._journal.note(self._plan.name, "budget", sequence, "infeasible")
-            self._violated(ViolationKind.INFEASIBLE, sequence)
+            self._violated(ViolationKind.INFEASIBLE, sequence, times=infeasible)
         match self._budget.action:
             case OverBudgetAction.DROP if infeasible:
-                return self._replaced(Form.DISCARD, sequence)
+                return self._replaced(Form.DISCARD, sequence, results)
             case OverBudgetAction.SKIP_STAGE if infeasible:
-                return self._replaced(Form.FORWARD, sequence)
+                return self._replaced(Form.FORWARD, sequence, results)
             case MessagePlan() if infeasible:
-                return self._replaced(Form.DEFAULT, sequence)
+                return self._replaced(Form.DEFAULT, sequence, results)
             case DegradePlan() as plan:
-                return self._degraded(plan, sequence, infeasible=infeasible, allowed=allowed)
+                return self._degraded(plan, sequence, infeasible=infeasible > 0, allowed=allowed)
             case _:
                 return Form.FULL
 
     def after_call(
-        self, node: Node, form: Form, sequence: int, elapsed_ticks: int, *, succeeded: bool
+        self, node: Node, form: Form, sequence: int, elapsed_ticks: int, *, results: int
     ) -> Form | None:
         """Measure a call; what takes the place of its result, None if nothing does.
 
@@ -99,7 +100,7 @@ class BudgetKeeper:
             form: FULL or VARIANT.
             sequence: Of what it was given.
             elapsed_ticks: How long it took.
-            succeeded: Whether there is a result.
+            results: How many results it gave; 0 for a failed call.
         """
         budget = self._budget
         overran = budget.tick_budget is not None and elapsed_ticks > budget.tick_budget
@@ -115,15 +116,15 @@ class BudgetKeeper:
             self._tell(node)
         if self._degrade is not None:
             self._note_form(self._degrade, form, sequence, overran=overran)
-        if not overran or not succeeded:
+        if not overran or not results:
             return None
         match budget.action:
             case OverBudgetAction.DROP:
-                return self._replaced(Form.DISCARD, sequence)
+                return self._replaced(Form.DISCARD, sequence, results)
             case OverBudgetAction.SKIP_STAGE:
-                return self._replaced(Form.FORWARD, sequence)
+                return self._replaced(Form.FORWARD, sequence, results)
             case MessagePlan():
-                return self._replaced(Form.DEFAULT, sequence)
+                return self._replaced(Form.DEFAULT, sequence, results)
             case DegradePlan() | None:
                 return None
             case unreachable:
@@ -161,13 +162,15 @@ class BudgetKeeper:
         if switch is Switch.VARIANT and not tried:
             self._violated(ViolationKind.DEGRADED, sequence)
 
-    def _replaced(self, form: Form, sequence: int) -> Form:
+    def _replaced(self, form: Form, sequence: int, results: int) -> Form:
         self._counters.replaced[form.value] += 1
-        self._violated(_KINDS[form], sequence)
+        self._violated(_KINDS[form], sequence, times=results)
         return form
 
-    def _violated(self, kind: ViolationKind, sequence: int, amount_ns: int = 0) -> None:
-        self._journal.violated(kind, self._plan.name, sequence, amount_ns=amount_ns)
+    def _violated(
+        self, kind: ViolationKind, sequence: int, amount_ns: int = 0, times: int = 1
+    ) -> None:
+        self._journal.violated(kind, self._plan.name, sequence, amount_ns=amount_ns, times=times)
 
     def _tell(self, node: Node) -> None:
         try:

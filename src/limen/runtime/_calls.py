@@ -6,7 +6,7 @@ import abc
 from collections.abc import Callable, Sequence
 
 from limen.message import MessageFlags, MessageHeader
-from limen.node import Node, StepResult, YieldUntil
+from limen.node import Node, NodeKind, StepResult, YieldUntil
 from limen.runtime._budget import Form
 from limen.runtime._link import Held, Link
 from limen.runtime._state import FailedCallError, NodeState
@@ -77,7 +77,8 @@ class NodeCalls(NodeState, abc.ABC):
             for link, held in (*presented, *beside)
         )
         number = late[0].header.sequence if late else sequence
-        return self.budget.choose(number, infeasible=bool(late), allowed=allowed)
+        results = len(presented) if self.plan.kind is NodeKind.MODEL else 1
+        return self.budget.choose(number, infeasible=len(late), allowed=allowed, results=results)
 
     def _call(
         self,
@@ -85,6 +86,7 @@ class NodeCalls(NodeState, abc.ABC):
         given: tuple[object, ...],
         header: MessageHeader,
         form: Form,
+        results: int = 1,
     ) -> tuple[object, Form | None]:
         """Call the node or its variant and sample; its result, and what takes its place."""
         begun, sequence = self._journal.tick, header.sequence
@@ -103,12 +105,12 @@ class NodeCalls(NodeState, abc.ABC):
             self.pushed = None
             self._after_call(begun, cost)
             elapsed = self._journal.tick - begun
-            self.budget.after_call(node, form, sequence, elapsed, succeeded=False)
+            self.budget.after_call(node, form, sequence, elapsed, results=0)
             self._fail(error, header)
             raise FailedCallError from error
         self._after_call(begun, cost)
         elapsed = self._journal.tick - begun
-        return result, self.budget.after_call(node, form, sequence, elapsed, succeeded=True)
+        return result, self.budget.after_call(node, form, sequence, elapsed, results=results)
 
     def _replace(
         self, form: Form, header: MessageHeader, presented: Sequence[tuple[Link, Held]]

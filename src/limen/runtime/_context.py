@@ -221,7 +221,7 @@ class NodeContext(NodeCalls):
         out = self._scatter[:size] if slots is None else slots
         header = window_header(batch.headers)
         try:
-            _, instead = self._call(process, (batch, out), header, form)
+            _, instead = self._call(process, (batch, out), header, form, count)
             pushed = self._take_pushed(header)
         except FailedCallError:
             while link.hold:
@@ -293,7 +293,7 @@ class NodeContext(NodeCalls):
     def _source_called(self, number: int, begun: Ticks, *, succeeded: bool) -> None:
         self._after_call(begun, self.plan.sim_cost_ticks)
         elapsed = self._journal.tick - begun
-        self.budget.after_call(self.plan.node, Form.FULL, number, elapsed, succeeded=succeeded)
+        self.budget.after_call(self.plan.node, Form.FULL, number, elapsed, results=int(succeeded))
 
     def step_failed(self, error: Exception, taken_before: int) -> None:
         """Account for a step that raised outside the functions it handed over."""

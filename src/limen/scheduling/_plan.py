@@ -324,7 +324,9 @@ def verify_plan(plan: Plan) -> None:
             sizes = [(edge.policy.caps.max_items, edge.hold) for edge in edges]
             wanted = slot_depth(sizes, output.staging)
             _require(output.depth == wanted, f"{node.name}.{output.name}", "depth")
-            _require(output.staging - output.failsafes >= output.max_emit >= 1, output.name, "staging")
+            _require(
+                output.staging - output.failsafes >= output.max_emit >= 1, output.name, "staging"
+            )
             for edge in edges:
                 _require(edge.producer == (position, number), output.name, "producer")
     for position, edge in enumerate(plan.edges):

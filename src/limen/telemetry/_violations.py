@@ -44,7 +44,7 @@ class PolicyEvent(NamedTuple):
         kind: What happened.
         place: Node, input port or edge.
         sequence: Of the message; -1 where there is none.
-        times: How often at once: more than one for missed periods.
+        times: How often at once: more than one for missed periods and for batches.
         amount_ns: By how much: lateness, age, silence or duration; 0 where that means nothing.
     """
 
