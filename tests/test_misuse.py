@@ -455,6 +455,7 @@ _FIELDS: dict[str, Field] = {
         optional=True,
     ),
     "NodePolicy.sim_cost": duration(_field(NodePolicy, "sim_cost"), "sim_cost", optional=False),
+    "NodePolicy.interval": positive(_field(NodePolicy, "interval"), "interval"),
     "NodePolicy.activation": member(
         _field(NodePolicy, "activation"),
         "activation",
