@@ -144,7 +144,7 @@ class Audit:
                 continue
             for account in sorted(self.ins(node), key=lambda a: a.plan.consumer.port):
                 gap = self.input_at(account.plan).gap_ticks
-                closed = self._has_ended(account.plan.producer.node) and not account.staged
+                closed = self.has_ended(account.plan.producer.node) and not account.staged
                 if gap is not None and not closed:
                     last = self.begun if account.last_push is None else account.last_push
                     found.append(
@@ -242,14 +242,14 @@ class Audit:
                     self._is_at_its_end(self.nodes[name])
                 elif decision.reason == "consumers_ended":
                     ahead = [a for a in self.outs(self.nodes[name]) if not a.plan.is_feedback]
-                    assert ahead and all(self._has_ended(a.plan.consumer.node) for a in ahead)
+                    assert ahead and all(self.has_ended(a.plan.consumer.node) for a in ahead)
             case "missed_periods":
                 assert decision.sequence > 0
             case action:
                 known = ("error", "miss", "budget", "degrade", "default", "restart", "liveness")
                 assert action in known
 
-    def _has_ended(self, index: int) -> bool:
+    def has_ended(self, index: int) -> bool:
         return self._at(index).name in self.ended
 
     def _is_at_its_end(self, node: NodePlan) -> None:
@@ -258,7 +258,7 @@ class Audit:
             return
         ahead = [a for a in self.ins(node) if not a.plan.is_feedback]
         closed = [
-            a.ring == 0 and not a.staged and self._has_ended(a.plan.producer.node) for a in ahead
+            a.ring == 0 and not a.staged and self.has_ended(a.plan.producer.node) for a in ahead
         ]
         into = [self.input_at(a.plan) for a in ahead]
         flows = [not a.plan.policy.is_latch for a in ahead]
