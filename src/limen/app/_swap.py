@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Self
 
 from limen.compute import ModelArtifact
-from limen.errors import ConfigurationError, LimenError
+from limen.errors import ConfigurationError
 from limen.graph import Graph
 from limen.node import InferenceModel
-from limen.types import nearest
+from limen.types import error_text, nearest
 
 _log = logging.getLogger("limen")
 _POLL_S = 0.25
@@ -104,9 +104,11 @@ class ModelWatcher:
     def _swap(self, name: str, model: InferenceModel, path: Path) -> None:
         try:
             artifact = model.stage(path)
-        except LimenError as error:
-            _log.warning("model %s: not taken over: %s", name, error)
-            self._tell(f"model {name}: {path.name} is not taken over: {error}")
+        except Exception as error:
+            # Whatever an engine raises, the watch goes on: the next file may be right.
+            text = error_text(error)
+            _log.warning("model %s: not taken over: %s", name, text)
+            self._tell(f"model {name}: {path.name} is not taken over: {text}")
         else:
             self._tell(f"model {name}: {path.name} is taken over, sha256 {artifact.sha256}")
 

@@ -67,7 +67,10 @@ def execute(
     if received:
         interrupted = received[0] == signal.SIGINT
         return report, ExitCode.INTERRUPTED if interrupted else ExitCode.TERMINATED
-    failed = report.statistics.outcome in ("halted", "deadlocked") or not report.statistics.closes
+    failed = (
+        report.statistics.outcome in ("halted", "deadlocked", "failed")
+        or not report.statistics.closes
+    )
     failed = failed or stdout.reader_is_gone
     return report, ExitCode.FAILED if failed else ExitCode.DONE
 

@@ -14,7 +14,7 @@ from limen.errors import Code, InferenceError, LimenError, ModelMismatchError
 from limen.message import BatchView
 from limen.node._signature import check_stackable, match_spec
 from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult
-from limen.types import PayloadSpec, TensorSpec, require_whole
+from limen.types import PayloadSpec, TensorSpec, error_text, require_whole
 
 
 class InferenceModel(Node):
@@ -103,7 +103,7 @@ class InferenceModel(Node):
                 artifact = ModelArtifact.from_path(artifact)
             self._stage(artifact)
         except LimenError as error:
-            self._load_failure = str(error)
+            self._load_failure = _why(error)
             raise
         return artifact
 
@@ -242,7 +242,7 @@ class InferenceModel(Node):
             # The first call of a new model: the old one does it, and stays.
             self._loaded, self._artifact = self._previous
             self._rolled_back = True
-            self._load_failure = str(error)
+            self._load_failure = _why(error)
             self._run(payloads, out)
         finally:
             self._previous = None
@@ -252,6 +252,10 @@ class InferenceModel(Node):
             self.model.infer_batch(payloads, out)
         else:
             self.model.infer_one(payloads, out)
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, LimenError) else error_text(error)
 
 
 def _shape_of(metadata: ModelMetadata) -> tuple[tuple[str, object, object], ...]:

@@ -413,7 +413,7 @@ class SingleThreadRuntime(LimenRuntime):
             tracks = context.plan.kind is not NodeKind.MODEL
             self._ledger.begin(context.plan.name, tracks=tracks)
         found = taken = context.taken
-        made = context.made
+        made, errors = context.made, context.counters.errors
         try:
             context.begin_step()
             taken = context.taken
@@ -425,7 +425,8 @@ class SingleThreadRuntime(LimenRuntime):
             context.step_failed(error, taken)
             self._settle_failures(context)
             return None
-        if context.made > made:
+        if context.made > made or context.counters.errors > errors:
+            # Something came, be it nothing that could be read: more may be there.
             self._idle_polls = 0
         took = context.taken > taken
         if not isinstance(result, (StepResult, YieldUntil)) or (
@@ -526,6 +527,9 @@ class SingleThreadRuntime(LimenRuntime):
                     text = f"{context.plan.name} failed to stop: {describe_error(error)}"
                     self._notes.append(text)
                     _log.warning("%s", text)
+                    if self._outcome in ("completed", "stopped"):
+                        # What a sink could not flush is lost, however well all else went.
+                        self._outcome = "failed"
         self._started.clear()
 
     def _locate(self, header: MessageHeader) -> str:

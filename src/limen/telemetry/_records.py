@@ -211,8 +211,8 @@ class RunStatistics:
 
     Attributes:
         graph: The graph's name.
-        outcome: ``completed``, ``stopped``, ``halted``, ``deadlocked``, ``failed`` (at start) or
-            ``running``.
+        outcome: ``completed``, ``stopped``, ``halted``, ``deadlocked``, ``failed`` (to start or to
+            stop) or ``running``.
         duration_ns: From start to the last decision, by the graph's clock.
         nodes: By index.
         edges: By index.
