@@ -156,6 +156,18 @@ def test_past_capacity_each_kind_of_dropping_misses_less_than_the_one_before(
     assert misses["edf_drop_infeasible"] < misses["edf_drop_expired"] < misses["edf"]
 
 
+@pytest.mark.parametrize("utilisation", [1.1, 1.5])
+def test_dropping_what_is_infeasible_misses_hardly_more_than_there_is_no_time_for(
+    deadlines: ModuleType, utilisation: float
+) -> None:
+    streams = deadlines.arrivals(utilisation, messages=300, seed=2)
+    with deadlines.quiet():
+        missed = deadlines.miss_ratio("edf_drop_infeasible", streams)
+        collapsed = deadlines.miss_ratio("edf", streams)
+    assert missed <= 1 - 1 / utilisation + 0.05
+    assert collapsed > 2 * missed
+
+
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
 @pytest.mark.parametrize("name", ["overload", "deadlines"])
 def test_a_plot_is_drawn_beside_the_table(

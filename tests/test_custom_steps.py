@@ -17,7 +17,15 @@ from doubles import (
     node_of,
     numbers,
 )
-from limen import Batching, EdgePolicy, Graph, NodePolicy, SimClock
+from limen import (
+    Batching,
+    Budget,
+    EdgePolicy,
+    Graph,
+    NodePolicy,
+    OverBudgetAction,
+    SimClock,
+)
 from limen.app import Recorder, check, replay
 from limen.message import BatchView, Message
 from limen.node import (
@@ -139,6 +147,24 @@ def test_the_limit_holds_for_each_call_of_a_batch() -> None:
 def test_a_model_may_push_beside_its_results() -> None:
     _, sink = run(PushingModel(), NodePolicy(Batching.fixed(2)))
     assert sink.payloads == [[-1.0], [-1.0], [9.0]]
+
+
+def test_a_model_that_pushes_too_much_is_judged_only_where_its_result_counts() -> None:
+    class Flood(PushingModel):
+        def step(self, ctx: StepContext) -> StepResult:
+            def infer(batch: BatchView, out: np.ndarray) -> None:
+                ctx.clock.charge(20 * MS)
+                for _ in range(5):
+                    ctx.push_output("out", Message(batch.headers[-1], np.zeros(1, np.float32)))
+
+            return ctx.pop_batch_and_process("in", infer)
+
+    counted, _ = run(Flood(), NodePolicy(Batching.fixed(2)))
+    assert node_of(counted, "node").errors == 1
+    budget = Budget("10ms", action=OverBudgetAction.DROP)
+    replaced, sink = run(Flood(), NodePolicy(Batching.fixed(2), budget=budget))
+    assert node_of(replaced, "node").errors == 0
+    assert sink.arrivals == []
 
 
 def test_a_recorded_push_is_pushed_again_at_its_place() -> None:

@@ -266,10 +266,10 @@ class Node(abc.ABC):
         return None
 
     def initialize(self, clock: PlatformClock, ports: NodePorts) -> None:  # noqa: B027
-        """Allocate; called once before ``start``."""
+        """Allocate; called before ``start``, and again by a restart."""
 
     def start(self, now: Ticks) -> None:  # noqa: B027 - nothing to do for most
-        """Begin; called once, at the graph's first instant."""
+        """Begin; called at the graph's first instant, and at that of a restart."""
 
     @abc.abstractmethod
     def step(self, ctx: StepContext) -> StepResult | YieldUntil:
@@ -291,7 +291,7 @@ class Node(abc.ABC):
         return None
 
     def stop(self) -> None:  # noqa: B027 - nothing to release for most
-        """Release what ``initialize`` and ``start`` took; called once, also after a failure."""
+        """Release what ``initialize`` and ``start`` took; called also after a failure."""
 
     def reset(self) -> None:  # noqa: B027 - stateless nodes have nothing to forget
         """Forget all state of the run."""

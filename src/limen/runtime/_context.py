@@ -222,12 +222,13 @@ class NodeContext(NodeCalls):
         header = window_header(batch.headers)
         try:
             _, instead = self._call(process, (batch, out), header, form, count)
-            pushed = self._take_pushed(header)
+            pushed = [] if instead is not None else self._take_pushed(header)
         except FailedCallError:
             while link.hold:
                 link.drop("error")
             self._recover(header)
             return
+        self.pushed = None
         self.counters.padded += size - count
         for index, held in enumerate(taken):
             header = self._degraded(held.header, form)
