@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test check bench fast clean
+.PHONY: demo test check bench coverage fast clean
 
 demo: $(VENV)/.run
 	@$(BIN)/limen demo
@@ -14,6 +14,9 @@ test: $(VENV)/.dev
 
 fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+coverage: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -m "not slow" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -90,20 +90,6 @@ def may_go_round(plan: Plan) -> bool:
     )
 
 
-def merges_less(audit: Audit) -> bool:
-    """Whether a merge went on without a source that had ended: verify promises for endless ones."""
-
-    def gave_up(index: int) -> bool:
-        return audit.ended[audit.plan.nodes[index].name] == "stopped"
-
-    return any(
-        node.activation is Activation.ANY
-        and gave_up(node.index)
-        and not all(gave_up(a.plan.producer.node) for a in audit.ins(node))
-        for node in audit.plan.nodes
-    )
-
-
 def assert_outcome(drawn: Drawn, audit: Audit, statistics: RunStatistics) -> None:
     outcome = statistics.outcome
     stopped = {name for name, reason in audit.ended.items() if reason == "stopped"}
@@ -120,7 +106,7 @@ def assert_outcome(drawn: Drawn, audit: Audit, statistics: RunStatistics) -> Non
             assert drawn.kind is not Kind.DECLARED
         case "deadlocked":
             assert marks == ["deadlock"]
-            assert drawn.kind is not Kind.DECLARED or merges_less(audit), (
+            assert drawn.kind is not Kind.DECLARED, (
                 f"accepted, and yet: {[w.text for w in statistics.waiting]}"
             )
         case _:
@@ -198,8 +184,8 @@ def test_what_once_went_wrong_is_accounted_for(kind: Kind, seed: int) -> None:
     assert conserve(draw_graph(seed, kind, plain=True)) != "refused"
 
 
-def test_a_merge_that_lost_a_source_may_stand_still_where_verify_counted_on_it() -> None:
-    assert conserve(draw_graph(7116, Kind.DECLARED)) == "deadlocked"
+def test_a_merge_is_not_counted_on_to_be_fed_by_a_source_that_may_end() -> None:
+    assert conserve(draw_graph(7116, Kind.DECLARED)) == "refused"
 
 
 @settings(ONCE, max_examples=60)
@@ -249,7 +235,7 @@ def test_many_more_graphs_that_verify_accepts_do_not_deadlock(seed: int) -> None
 
 
 @pytest.mark.slow
-@settings(ONCE, max_examples=250)
+@settings(ONCE, max_examples=300)
 @given(seed=A_SEED)
 def test_many_more_loops_that_starve_are_reported(seed: int) -> None:
     conserve_or_show(draw_graph(seed, Kind.LOOPS))

@@ -43,8 +43,8 @@ _MOST_PATHS: Final = 20_000
 def find_deadlock(nodes: Sequence[FlowNode], edges: Sequence[FlowEdge]) -> FlowDeadlock | None:
     """Return how the graph may stand still; None if no schedule can bring that about.
 
-    Called by ``verify``, once per graph. Promised for endless sources and for nodes that emit
-    what they declare; counts that do not repeat within 300,000 visits of nodes pass.
+    Called by ``verify``, once per graph. Promised for nodes that emit what they declare; counts
+    that do not repeat within 300,000 visits of nodes pass.
     """
     inputs = [0] * len(nodes)
     for edge in edges:

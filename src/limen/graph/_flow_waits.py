@@ -88,38 +88,27 @@ class Waits:
 
     def _lasting(self) -> dict[Wait, list[Wait]]:
         """Return what can follow each wait, of those that can last for ever."""
-        fed: set[int] = set()
-        while True:
-            after = {
-                wait: self._following(wait, fed)
-                for wait in (*self._room, *self._items)
-                if (self._can_fill(wait.edge) if wait.room else self._can_starve(wait.edge, fed))
-            }
-            _peel(after)
-            # A merge starves only where every one of its inputs does.
-            more = {
-                edge.consumer
-                for i, edge in enumerate(self._edges)
-                if self.merges[edge.consumer]
-                and not (edge.latch or edge.refuses_when_empty)
-                and self._items[i] not in after
-            }
-            if more <= fed:
-                return after
-            fed |= more
+        after = {
+            wait: self._following(wait)
+            for wait in (*self._room, *self._items)
+            if (self._can_fill(wait.edge) if wait.room else self._can_starve(wait.edge))
+        }
+        _peel(after)
+        return after
 
     def _can_fill(self, edge: int) -> bool:
         return self._edges[edge].blocks and not self._edges[edge].latch
 
-    def _can_starve(self, edge: int, fed: set[int]) -> bool:
+    def _can_starve(self, edge: int) -> bool:
         consumer = self._edges[edge].consumer
         if self._edges[edge].latch:
             return not self._nodes[consumer].any and edge not in self._nodes[consumer].optional
         if self._any[consumer]:
-            return consumer not in fed
+            # A merge may be left with this input alone: its other sources may have ended.
+            return True
         return edge not in self._nodes[consumer].optional
 
-    def _following(self, wait: Wait, fed: set[int]) -> list[Wait]:
+    def _following(self, wait: Wait) -> list[Wait]:
         node, edge = wait.target, wait.edge
         full = [
             self._room[e]
@@ -129,7 +118,7 @@ class Waits:
         starved = [
             self._items[e]
             for e in self._ins[node]
-            if self._can_starve(e, fed) and not (wait.room and e == edge)
+            if self._can_starve(e) and not (wait.room and e == edge)
         ]
         if wait.room and self._any[node]:
             # The full input makes it ready, but for a latch that is still empty.
