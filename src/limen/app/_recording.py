@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from limen.app._report import Report
 from limen.app._run import check
-from limen.edge import EdgeOccupancy
 from limen.errors import LifecycleError
 from limen.graph import Graph
-from limen.message import BatchView, Message, MessageHeader
+from limen.message import BatchView, Message
 from limen.node import (
+    LookingContext,
     Node,
     NodePorts,
     Output,
@@ -31,10 +31,9 @@ from limen.node import (
     YieldUntil,
 )
 from limen.platform import MonotonicClock, PlatformClock
-from limen.policy import EdgePolicy
 from limen.runtime import SingleThreadRuntime
 from limen.scheduling import DegradePlan, Plan
-from limen.telemetry import DecisionLog, NodeTelemetry
+from limen.telemetry import DecisionLog
 from limen.types import PayloadSpec, SequenceNumber, Ticks
 
 _DEPARTS: Final = "the replay asks for what the recording does not hold"
@@ -398,51 +397,20 @@ class _ReplayNode(_Stand):
         return self._due
 
 
-class _RecordingContext:
+class _RecordingContext(LookingContext):
     """A step context that writes down what a node asks of it and answers it."""
 
     def __init__(self, ctx: StepContext, record: StepRecord, clock: PlatformClock) -> None:
-        self._ctx = ctx
+        super().__init__(ctx)
         self._record = record
         # What the call back in progress has pushed; None outside of those.
         self._pushed: list[tuple[str, Message]] | None = None
-        self.clock = clock
+        self._clock = clock
 
     @property
-    def now_ticks(self) -> Ticks:
-        return self._ctx.now_ticks
-
-    @property
-    def now_nanos(self) -> int:
-        return self._ctx.now_nanos
-
-    @property
-    def telemetry(self) -> NodeTelemetry:
-        return self._ctx.telemetry
-
-    def in_occupancy(self, port: str) -> EdgeOccupancy:
-        return self._ctx.in_occupancy(port)
-
-    def out_occupancy(self, port: str) -> EdgeOccupancy:
-        return self._ctx.out_occupancy(port)
-
-    def in_peek_header(self, port: str) -> MessageHeader | None:
-        return self._ctx.in_peek_header(port)
-
-    def in_peek_deadline(self, port: str) -> int | None:
-        return self._ctx.in_peek_deadline(port)
-
-    def in_has_batch(self, port: str) -> bool:
-        return self._ctx.in_has_batch(port)
-
-    def in_policy(self, port: str) -> EdgePolicy:
-        return self._ctx.in_policy(port)
-
-    def out_policies(self, port: str) -> tuple[EdgePolicy, ...]:
-        return self._ctx.out_policies(port)
-
-    def out_slot(self, port: str) -> NDArray[np.generic] | None:
-        return self._ctx.out_slot(port)
+    def clock(self) -> PlatformClock:
+        """The clock that runs: a node's own looks at it are no samples of the executor."""
+        return self._clock
 
     def pop_and_process(self, port: str, process: Callable[[Message], object]) -> StepResult:
         note = self._note("pop_and_process", port)
@@ -480,7 +448,7 @@ class _RecordingContext:
             self._record.calls.append(ContextCall("push_output", port, [kept]))
         else:
             self._pushed.append((port, kept))
-        return self._ctx.push_output(port, message)
+        return super().push_output(port, message)
 
     def _note(self, method: str, port: str) -> Callable[[Callable[[], object]], object]:
         """Open a record of a context call; return what calls back into the node and notes it."""

@@ -1,6 +1,7 @@
 """Nodes: sources, processes, models, sinks, and the context they are stepped in."""
 
 from limen.node._function import FunctionNode, node
+from limen.node._looking import LookingContext
 from limen.node._model import InferenceModel
 from limen.node._process import ProcessNode
 from limen.node._results import Consumed, Output, Outputs, ProcessResult, Skip
@@ -22,6 +23,7 @@ __all__ = [
     "Consumed",
     "FunctionNode",
     "InferenceModel",
+    "LookingContext",
     "Node",
     "NodeKind",
     "NodePorts",
