@@ -380,6 +380,14 @@ def test_a_restart_keeps_the_queue_and_goes_through_the_whole_life() -> None:
     assert edge_into(statistics, "node").peak == 2, "what came in the meantime waited"
 
 
+def test_a_limit_of_restarts_that_is_never_reached_is_warned_of() -> None:
+    for per, warned in (("10s", False), ("1s", True)):
+        policy = NodePolicy(error_action=Restart(3, per=per, backoff="200ms"))
+        statistics, _ = through(Failing(), policy)
+        notes = " ".join(statistics.notes)
+        assert ("restarts rest 1.4 s in all, longer than per" in notes) is warned
+
+
 def test_one_restart_too_many_halts_the_graph() -> None:
     policy = NodePolicy(error_action=Restart(1, per="10s"))
     statistics, sink = through(Failing(0, 1), policy)

@@ -18,9 +18,10 @@ from limen.policy import (
     EmitFailsafe,
     OverBudgetAction,
     Periodic,
+    Restart,
     Trigger,
 )
-from limen.types import NodeIndex, PortId, PortIndex, nearest
+from limen.types import NodeIndex, PortId, PortIndex, format_ns, nearest
 
 
 class Fallback(NamedTuple):
@@ -294,6 +295,13 @@ def constraint_warnings(spec: GraphSpec) -> list[str]:
             f"nodes differ in criticality, and scheduler {spec.scheduler!r} does not look at it; "
             f"'criticality' does"
         )
+    for node in spec.nodes:
+        rule = node.policy.on_error
+        if isinstance(rule, Restart) and rule.rest_ns > rule.per_ns:
+            warnings.append(
+                f"{node.name}: {rule.max} restarts rest {format_ns(rule.rest_ns)} in all, longer "
+                f"than per ({rule.per}): it is restarted for ever, and never halts the graph"
+            )
     domains = {node.node.clock_domain for node in spec.nodes}
     warnings += [
         f"an offset is declared for clock domain {domain}, which no source states"

@@ -56,6 +56,16 @@ class Restart:
     per: str = "60s"
     backoff: str = "0ns"
 
+    @property
+    def rest_ns(self) -> int:
+        """Rest after all restarts (at most 64 of them) in ns: only a longer ``per`` has a limit."""
+        return parse_duration_ns(self.backoff, what="backoff") * ((1 << min(self.max, 64)) - 1)
+
+    @property
+    def per_ns(self) -> int:
+        """The window in nanoseconds."""
+        return parse_duration_ns(self.per, what="per")
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "max", require_whole("max restarts", self.max, 1))
         if parse_duration_ns(self.per, what="per") == 0:
