@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from bounded_graphs import bounded_graph
 from limen import SimClock
 from limen.app import check
 from limen.errors import GraphError
+from limen.graph import load_document
 from limen.runtime import SingleThreadRuntime
 from limen.scheduling import Bounds, bounds
 from limen.telemetry import RunStatistics
@@ -59,6 +61,74 @@ def ratios_of(seed: int) -> list[float] | None:
 @pytest.mark.parametrize("seed", range(40))
 def test_no_measured_age_is_above_its_bound(seed: int) -> None:
     ratios_of(seed)
+
+
+GRAPHS = {
+    "a join by time": {
+        "nodes": {
+            "s": {"type": "sine", "rate_hz": 20, "count": 60, "frequencies_hz": [1.0]},
+            "t": {"type": "sine", "rate_hz": 1, "count": 5, "frequencies_hz": [1.0]},
+            "n": {"type": "join_by_time", "tolerance": "2ms", "timeout": "2000ms", "depth": 60},
+            "z": {"type": "discard", "policy": {"sim_cost": "1ms"}},
+            "y": {"type": "discard"},
+        },
+        "edges": [
+            {"from": "s", "to": "n.left", "policy": {"admission": "drop_oldest"}},
+            {"from": "t", "to": "n.right", "policy": {"admission": "drop_oldest"}},
+            {"from": "n.out", "to": "z"},
+            {"from": "n.missing", "to": "y"},
+        ],
+    },
+    "a hold by period": {
+        "nodes": {
+            "s": {"type": "sine", "rate_hz": 5, "count": 5, "frequencies_hz": [1.0]},
+            "n": {
+                "type": "sample_and_hold",
+                "policy": {"activation": {"periodic": "10ms"}, "sim_cost": "1ms"},
+            },
+            "z": {"type": "discard"},
+        },
+        "edges": [
+            {"from": "s", "to": "n.in", "policy": {"admission": "drop_oldest"}},
+            {"from": "n", "to": "z", "policy": {"admission": "drop_oldest"}},
+        ],
+    },
+    "two lanes before a period": {
+        "nodes": {
+            "s": {
+                "type": "limen.testing:ScriptedSource",
+                "every": "10ms",
+                "script": [{}] + [{"qos": "latency_critical"}] * 99,
+            },
+            "z": {
+                "type": "limen.testing:ScriptedSink",
+                "policy": {"activation": {"periodic": "20ms"}, "sim_cost": "1ms"},
+            },
+        },
+        "edges": [
+            {
+                "from": "s",
+                "to": "z",
+                "policy": {"admission": "drop_newest", "max_items": 4, "lanes": 2},
+            }
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_what_keeps_messages_lets_them_overtake_or_makes_them_up_is_known(name: str) -> None:
+    document = {"limen": 1, "name": "kept", **GRAPHS[name]}
+    loaded = load_document(document, Path(__file__), allow_import=True)
+    assert not loaded.problems, loaded.problems
+    clock = SimClock(RATE_HZ)
+    plan = check(loaded.graph, clock)
+    limits = {(path.source, path.sink): path for path in bounds(plan).paths}
+    run = SingleThreadRuntime(plan, clock).run()
+    assert run.paths
+    for path in run.paths:
+        limit = limits[path.source, path.sink]
+        assert limit.why or path.age.max_ns <= (limit.bound_ns or 0), path
 
 
 @pytest.mark.slow

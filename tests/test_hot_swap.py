@@ -13,7 +13,16 @@ import pytest
 from numpy.typing import NDArray
 
 from doubles import ListSource, assert_settled, node_of
-from limen import Batching, DataType, EdgePolicy, Graph, NodePolicy, SimClock, TensorSpec
+from limen import (
+    Batching,
+    DataType,
+    Degrade,
+    EdgePolicy,
+    Graph,
+    NodePolicy,
+    SimClock,
+    TensorSpec,
+)
 from limen.app import Model, ModelWatcher, Recorder, make_runtime, replay, swap_model
 from limen.app._swap import models_of
 from limen.compute import (
@@ -231,6 +240,17 @@ def test_a_recorded_run_with_swaps_is_decided_again_alike() -> None:
     recorder.run()
     replay(recorder.recording, second)
     assert first.sha256 == second.sha256
+
+
+def test_a_variant_is_a_model_to_swap_as_well() -> None:
+    graph = Graph("variant").add("source", ListSource([]))
+    policy = NodePolicy(budget=Budget("1ms", action=Degrade()))
+    cheap = InferenceModel(Backend(), of("2"))
+    graph.add("model", InferenceModel(Backend(), of("1")), policy, variant=cheap)
+    graph.add("sink", Values()).chain("source", "model", "sink")
+    cheap.prepare()
+    swap_model(graph, "model.variant", of("3"))
+    assert cheap.has_staged
 
 
 def test_only_models_are_swapped() -> None:

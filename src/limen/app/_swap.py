@@ -27,7 +27,7 @@ def swap_model(graph: Graph, name: str, artifact: ModelArtifact | Path | str) ->
 
     Args:
         graph: The graph that runs.
-        name: Of the model node.
+        name: Of the model node; ``node.variant`` for its cheaper variant.
         artifact: The model, or the path of its file.
 
     Raises:
@@ -44,10 +44,13 @@ def swap_model(graph: Graph, name: str, artifact: ModelArtifact | Path | str) ->
 
 
 def models_of(graph: Graph) -> dict[str, InferenceModel]:
-    """Return the model nodes of a graph, by name."""
-    return {
-        spec.name: spec.node for spec in graph.spec().nodes if isinstance(spec.node, InferenceModel)
-    }
+    """Return the models of a graph by the names of their nodes; variants as ``node.variant``."""
+    parts = [
+        (name, part)
+        for spec in graph.spec().nodes
+        for name, part in ((spec.name, spec.node), (f"{spec.name}.variant", spec.variant))
+    ]
+    return {name: part for name, part in parts if isinstance(part, InferenceModel)}
 
 
 class ModelWatcher:

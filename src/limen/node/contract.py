@@ -214,6 +214,8 @@ class Node(abc.ABC):
         writes_in_place: Whether it writes its results into the slots it is handed (``out_slot``);
             otherwise each tensor is copied into its slot. Models always do.
         accepts: The memory that its inputs can use as it is, unless a port says.
+        keeps: Whether it may answer for a message in a later step: nothing is known then of how old
+            its results are.
         clock_domain: Of a source, whose clock states its instants; None for the graph's own.
     """
 
@@ -226,6 +228,7 @@ class Node(abc.ABC):
     first_needs: int = 1
     then_needs: int = 1
     one_to_one: bool = False
+    keeps: bool = False
     writes_in_place: bool = False
     accepts: PlacementAcceptance = HOST_ONLY
     clock_domain: int | None = None

@@ -27,6 +27,7 @@ class SampleAndHold(LibraryNode):
 
     kind = NodeKind.JOIN
     activation = Activation.ANY
+    keeps = True
 
     def __init__(self) -> None:
         self._held: MessageHeader | None = None

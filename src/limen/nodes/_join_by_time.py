@@ -99,6 +99,7 @@ class JoinByTime(LibraryNode):
 
     kind = NodeKind.JOIN
     activation = Activation.ANY
+    keeps = True
 
     def __init__(
         self,

@@ -107,6 +107,14 @@ class Latency:
                 return {node.index: Bound(_ZERO, self.busy)}
             age = None if self.turn is None else self.turn + cost
             return {node.index: Bound(None, age, "" if age is not None else self._why_not_busy())}
+        found = self._behind_inputs(node, cost)
+        if node.period_ticks is not None and (len(node.inputs) > 1 or not node.inputs[0].required):
+            # A period may find nothing: what is made then begins here.
+            own = Bound(None if self.busy is None else _ZERO, cost)
+            return {**found, node.index: own}
+        return found
+
+    def _behind_inputs(self, node: NodePlan, cost: Fraction) -> dict[int, Bound]:
         found: dict[int, Bound] = {}
         taken: list[dict[int, Bound]] = []
         for into in node.inputs:
@@ -154,6 +162,8 @@ class Latency:
     def _through(self, node: NodePlan, into: InputPlan, edge: EdgePlan, ahead: Bound) -> Bound:
         """Return the bound behind a node for what comes over one of its inputs."""
         load = self.load.nodes[node.index]
+        if node.node.keeps:
+            return Bound(None, None, f"{node.name} keeps messages and may answer for them later")
         waits, why = self._waits_for_others(node, into, edge)
         limit, dropping = _limit(into), self._deadline_ticks(edge, into)
         since, age = ahead.since, None
@@ -217,6 +227,8 @@ class Latency:
         period = Fraction(node.period_ticks or 0)
         if self.busy is None:
             return None, self._why_not_busy()
+        if edge.policy.lanes > 1:
+            return None, f"{edge.name} has two lanes: what is urgent may overtake for ever"
         return edge.policy.caps.max_items * (period + self.busy), ""
 
     def _waits_for_partner(
@@ -234,6 +246,8 @@ class Latency:
         ]
         if self.busy is None:
             return None, self._why_not_busy()
+        if edge.policy.lanes > 1:
+            return None, f"{edge.name} has two lanes: what is urgent may overtake for ever"
         slowest = min((s.steady for s in others), default=_ZERO)
         if slowest == 0:
             why = f"{node.name}.{into.name} waits for messages of other inputs that may not come"
