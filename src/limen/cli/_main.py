@@ -25,7 +25,8 @@ from limen.types import printable
 
 _EPILOG = (
     "Exit codes: 0 the graph ran to its end (losses that a policy decided are in the accounting); "
-    "1 it could not start, was halted by a failure, or deadlocked, or the reader of its output "
+    "1 it could not start, was halted by a failure, or deadlocked, a node could not stop, or the "
+    "reader of its output "
     "went away; 2 the graph or the command line "
     "is not valid; 130 interrupted (Ctrl-C), 143 terminated: drained and accounted for; "
     "a second Ctrl-C aborts at once."

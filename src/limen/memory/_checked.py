@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 import zlib
 from collections.abc import Sequence
@@ -184,9 +185,9 @@ class CheckedManager(MemoryManager):
                     header,
                 )
 
+    @abc.abstractmethod
     def _digest(self, slot: int) -> int | None:
         """Return a number that changes with the payload; None where there is none."""
-        raise NotImplementedError
 
     def _before_claim(self, slot: int) -> None:
         """Look at a free slot that is about to be used."""
