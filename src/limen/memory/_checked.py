@@ -245,7 +245,34 @@ class CheckedManager(MemoryManager):
         return f"token {token} (slot {slot} of {name})"
 
 
-class CheckedStaticMemoryManager(CheckedManager, StaticMemoryManager):
+class _PoisonedSlots(CheckedManager):
+    """What checked managers of tensors share: slots as bytes, poisoned while they are free."""
+
+    def _begin_slots(
+        self, slots: NDArray[np.generic], spec: TensorSpec, name: str, ledger: BorrowLedger | None
+    ) -> None:
+        flat = slots.reshape(-1).view(np.uint8)
+        self._bytes = flat.reshape(-1, spec.size_bytes)
+        self._writable, self._frozen = flat.data, flat.data.toreadonly()
+        self._poison = _poison(spec)
+        self._bytes[...] = self._poison
+        self._begin_checks(name, ledger)
+
+    def _drop(self, token: MessageToken) -> None:
+        self._bytes[token] = self._poison
+
+    def _digest(self, slot: int) -> int | None:
+        return zlib.crc32(self._bytes[slot])
+
+    def _before_claim(self, slot: int) -> None:
+        if np.array_equal(self._bytes[slot], self._poison):
+            return
+        self._bytes[slot] = self._poison
+        culprit = self._ledger.holder(self, slot)
+        self._damaged(Code.MANAGER_POISONED, "a freed slot was written", slot, culprit)
+
+
+class CheckedStaticMemoryManager(_PoisonedSlots, StaticMemoryManager):
     """A ``StaticMemoryManager`` that tags tokens, poisons freed slots and tracks views.
 
     Args:
@@ -259,14 +286,9 @@ class CheckedStaticMemoryManager(CheckedManager, StaticMemoryManager):
         self, spec: TensorSpec, depth: int, name: str = "here", ledger: BorrowLedger | None = None
     ) -> None:
         super().__init__(spec, depth)
-        flat = self._array.reshape(-1).view(np.uint8)
-        self._bytes = flat.reshape(depth, self.slot_bytes)
-        self._writable, self._frozen = flat.data, flat.data.toreadonly()
-        self._poison = _poison(spec)
         # Slots lent for writing in the current call; views, or None where they are not tracked.
         self._lent: dict[int, NDArray[np.generic] | None] = {}
-        self._bytes[...] = self._poison
-        self._begin_checks(name, ledger)
+        self._begin_slots(self._array, spec, name, ledger)
 
     def reserve(self, count: int) -> NDArray[np.generic] | None:
         """Return the next free slots as one writable array, to be let go after the call."""
@@ -361,21 +383,15 @@ class CheckedStaticMemoryManager(CheckedManager, StaticMemoryManager):
         return self._view(range(token, token + 1), write=True)[0, ...]
 
     def _drop(self, token: MessageToken) -> None:
-        self._bytes[token] = self._poison
+        super()._drop(token)
         self._lent.pop(token, None)
 
-    def _digest(self, slot: int) -> int | None:
-        return zlib.crc32(self._bytes[slot])
-
     def _before_claim(self, slot: int) -> None:
-        if slot in self._lent or np.array_equal(self._bytes[slot], self._poison):
-            return
-        self._bytes[slot] = self._poison
-        culprit = self._ledger.holder(self, slot)
-        self._damaged(Code.MANAGER_POISONED, "a freed slot was written", slot, culprit)
+        if slot not in self._lent:
+            super()._before_claim(slot)
 
 
-class CheckedBoundedMemoryManager(CheckedManager, BoundedMemoryManager):
+class CheckedBoundedMemoryManager(_PoisonedSlots, BoundedMemoryManager):
     """A ``BoundedMemoryManager`` that tags tokens, poisons freed slots and tracks views.
 
     Args:
@@ -389,12 +405,7 @@ class CheckedBoundedMemoryManager(CheckedManager, BoundedMemoryManager):
         self, spec: TensorSpec, depth: int, name: str = "here", ledger: BorrowLedger | None = None
     ) -> None:
         super().__init__(spec, depth)
-        flat = self._slots.reshape(-1).view(np.uint8)
-        self._bytes = flat.reshape(depth, spec.size_bytes)
-        self._writable, self._frozen = flat.data, flat.data.toreadonly()
-        self._poison = _poison(spec)
-        self._bytes[...] = self._poison
-        self._begin_checks(name, ledger)
+        self._begin_slots(self._slots, spec, name, ledger)
 
     def _payload(self, token: MessageToken) -> object:
         return self._view(token, self._frozen) if self._ledger.tracks else super()._payload(token)
@@ -411,19 +422,6 @@ class CheckedBoundedMemoryManager(CheckedManager, BoundedMemoryManager):
         place = self._place(self._token(token))
         self._ledger.lend(root, self, place, range(token, token + 1), self._headers[token])
         return root.view(self._slots.dtype)[: math.prod(shape)].reshape(shape)
-
-    def _drop(self, token: MessageToken) -> None:
-        self._bytes[token] = self._poison
-
-    def _digest(self, slot: int) -> int | None:
-        return zlib.crc32(self._bytes[slot])
-
-    def _before_claim(self, slot: int) -> None:
-        if np.array_equal(self._bytes[slot], self._poison):
-            return
-        self._bytes[slot] = self._poison
-        culprit = self._ledger.holder(self, slot)
-        self._damaged(Code.MANAGER_POISONED, "a freed slot was written", slot, culprit)
 
 
 class CheckedHeapMemoryManager(CheckedManager, HeapMemoryManager):
