@@ -90,14 +90,50 @@ class Edge(abc.ABC):
 
     The step context decides admission; the edge only enforces its hard caps.
 
-    - EDGE-1: Items leave in the order they entered; where there are lanes, within each lane.
-    - EDGE-2: ``try_push`` returns REJECTED at a hard cap and changes nothing; it never evicts.
-    - EDGE-3: Only ENQUEUED transfers ownership of the token to the edge.
-    - EDGE-4: ``producer()`` and ``consumer()`` each succeed once.
-    - EDGE-5: ``closed`` shows only after the last item has been taken.
-    - EDGE-6: A push after ``close`` raises WRONG_STATE.
-    - EDGE-7: Each item's push instant is kept until it leaves.
-    - EDGE-8: Where nothing waits, ``try_pop``, ``try_peek_at`` and ``evict`` return INVALID_TOKEN.
+    Order
+    - EDGE-1: Items of one class leave in the order in which they entered.
+    - EDGE-2: That order holds however often the storage has come round.
+    - EDGE-3: Where there are lanes, what is LATENCY_CRITICAL leaves before the rest.
+    - EDGE-4: Where there are lanes, eviction takes what is not LATENCY_CRITICAL first.
+    - EDGE-5: Where there are none, classes change nothing.
+
+    Caps
+    - EDGE-6: ``try_push`` returns REJECTED where ``max_items`` wait.
+    - EDGE-7: It returns REJECTED for what would take the bytes past ``max_bytes``.
+    - EDGE-8: It takes what fills the bytes up to ``max_bytes`` exactly.
+    - EDGE-9: With ``max_bytes`` full it returns REJECTED for an empty payload, too.
+    - EDGE-10: REJECTED changes nothing: nothing is evicted, the token stays its owner's.
+    - EDGE-11: What was popped or evicted makes room, over and over.
+    - EDGE-12: Caps of one item hold.
+
+    Looking
+    - EDGE-13: ``len`` is the number of items that wait, at both endpoints.
+    - EDGE-14: ``size_bytes`` is the sum of their payload bytes, at both endpoints.
+    - EDGE-15: ``try_peek_at(i)`` is what the pop after ``i`` others returns, and takes nothing.
+    - EDGE-16: ``push_tick_at(i)`` is the instant of that item's push, whatever came after it.
+    - EDGE-17: ``header_at(i)`` is the header that it was pushed with.
+    - EDGE-18: ``item(i)`` is about what the eviction after ``i`` others returns.
+    - EDGE-19: It states bytes, class, deadline and the push instant in ns of the edge's clock.
+    - EDGE-20: ``occupancy`` counts what waits, and takes the watermark from the policy it is given.
+
+    Where nothing is
+    - EDGE-21: ``try_pop`` returns INVALID_TOKEN where nothing waits.
+    - EDGE-22: ``evict`` returns INVALID_TOKEN where nothing waits.
+    - EDGE-23: ``try_peek_at`` returns INVALID_TOKEN before the front and past the end.
+    - EDGE-24: ``push_tick_at``, ``header_at`` and ``item`` raise QUEUE_EMPTY there.
+
+    Ends
+    - EDGE-25: ``producer`` succeeds once, and raises WRONG_STATE then.
+    - EDGE-26: ``consumer`` succeeds once, and raises WRONG_STATE then.
+    - EDGE-27: ``ended`` shows from ``close`` on, also while items wait.
+    - EDGE-28: ``closed`` shows once the edge has been closed and the last item has been taken.
+    - EDGE-29: ``close`` loses nothing: what waits can still be looked at and popped.
+    - EDGE-30: A push after ``close`` raises WRONG_STATE.
+    - EDGE-31: Closing twice is as closing once.
+
+    Resources
+    - EDGE-32: Nothing that ``try_push`` and ``try_pop`` allocate is kept once an item has left.
+    - EDGE-33: Edges share no state.
 
     Args:
         caps: Limits that hold.
