@@ -84,7 +84,7 @@ def pytest_terminal_summary(
         failed = found["failed"] + found["error"]
         passed = len(found["passed"])
         broken = f"; broken: {', '.join(failed)}" if failed else ""
-        terminalreporter.write_line(f"{suite}: {passed} clauses hold{broken}")
+        terminalreporter.write_line(f"{suite}: {passed} held{broken}")
 
 
 def _rows(reporter: pytest.TerminalReporter) -> Iterable[tuple[str, str, str]]:

@@ -13,6 +13,7 @@ import typer
 
 from limen.app import ModelWatcher, State, check, diagnose, json_line, load, set_speed
 from limen.cli._check import describe_plan, plan_json
+from limen.cli._conformance import check_conformance
 from limen.cli._demo import run_demo
 from limen.cli._draw import DrawingFormat, draw
 from limen.cli._execute import ExitCode, execute, settle
@@ -179,6 +180,35 @@ def doctor(json: _Json = False) -> None:
             _say(printable(f"{line}; {finding.remedy}" if finding.remedy else line))
     broken = any(finding.state is State.PROBLEM for finding in findings)
     raise typer.Exit(ExitCode.FAILED if broken else ExitCode.DONE)
+
+
+@_app.command(epilog=_EPILOG)
+def conformance(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE:NAME",
+            help="A suite, or a class or function that makes an implementation; MODULE alone for "
+            "all suites that it defines.",
+        ),
+    ],
+    json: _Json = False,
+    lacks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lacks",
+            metavar="CAPABILITY=REASON",
+            help="What an implementation does without, and why; its clauses are skipped.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        str,
+        typer.Option("--timeout", metavar="TIME", help="After which a clause counts as hanging."),
+    ] = "60s",
+) -> None:
+    """Hold an implementation to every clause of its contract."""
+    passed = check_conformance(target, lacks or [], timeout, json=json, say=_say)
+    raise typer.Exit(ExitCode.DONE if passed else ExitCode.FAILED)
 
 
 @_app.command(epilog=_EPILOG)

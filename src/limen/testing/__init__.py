@@ -13,8 +13,10 @@ from limen.testing._contract import (
     reason_to_skip,
 )
 from limen.testing._edge_contract import EdgeContract
+from limen.testing._errors import code_raised
 from limen.testing._scenario import Scenario, ScenarioRun, first_difference, load_scenario, run
 from limen.testing._scripted import ScriptedModel, ScriptedNode, ScriptedSink, ScriptedSource
+from limen.testing._targets import find_suites
 
 __all__ = [
     "ClauseOutcome",
@@ -33,6 +35,8 @@ __all__ = [
     "clause_of",
     "clause_tests",
     "clauses_of",
+    "code_raised",
+    "find_suites",
     "first_difference",
     "inapplicable",
     "load_scenario",

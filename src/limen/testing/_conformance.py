@@ -84,7 +84,7 @@ class ContractReport:
         yield f"{self.suite}  {self.contract}"
         width = max((len(result.clause) for result in self.results), default=0)
         for result in self.results:
-            yield f"  {result.clause:<{width}}  {_MARKS[result.outcome]:<7}  {result.text}"
+            yield f"  {result.clause:<{width}}  {_MARKS[result.outcome]:<7}  {_plain(result.text)}"
             yield from (f"  {'':<{width}}    {line}" for line in result.detail.splitlines())
         counts = [
             f"{self.count(outcome)} {_MARKS[outcome].lower()}"
@@ -120,6 +120,10 @@ def run_contract(suite: type[Contract], *, timeout_s: float = 60.0) -> ContractR
     contract = next(base.__qualname__ for base in suite.__mro__ if "subjects" in vars(base))
     results = tuple(_run(suite, test, timeout_s) for test in tests)
     return ContractReport(f"{suite.__module__}:{suite.__qualname__}", contract, results)
+
+
+def _plain(text: str) -> str:
+    return text.replace("``", "")
 
 
 def _run(suite: type[Contract], test: ClauseTest, timeout_s: float) -> ClauseResult:

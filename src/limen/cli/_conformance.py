@@ -1,0 +1,51 @@
+"""Hold implementations to their contracts, and print what came of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from limen.errors import ConfigurationError
+from limen.types import parse_duration_ns
+
+
+def check_conformance(
+    target: str, lacks: Sequence[str], timeout: str, *, json: bool, say: Callable[[str], None]
+) -> bool:
+    """Run the suites that a target stands for; whether all their clauses hold.
+
+    Args:
+        target: ``module:name`` or ``module``; looked for in the working folder, too.
+        lacks: ``capability=reason`` of an implementation.
+        timeout: With a unit.
+        json: Whether to say a JSON line a suite instead of text.
+        say: Prints.
+
+    Raises:
+        ConfigurationError: There is nothing to run, or an option is malformed.
+    """
+    from limen.testing import find_suites, run_contract
+
+    timeout_s = parse_duration_ns(timeout, what="--timeout") / 1e9
+    if timeout_s <= 0:
+        raise ConfigurationError(f"--timeout is {timeout}", remedy="give a time above 0")
+    sys.path.insert(0, str(Path.cwd()))
+    passed = True
+    for suite in find_suites(target, _reasons(lacks)):
+        report = run_contract(suite, timeout_s=timeout_s)
+        say(report.to_json() if json else str(report))
+        passed = passed and report.passed
+    return passed
+
+
+def _reasons(lacks: Sequence[str]) -> dict[str, str]:
+    reasons = {}
+    for text in lacks:
+        capability, _, reason = text.partition("=")
+        if not (capability.strip() and reason.strip()):
+            raise ConfigurationError(
+                f"--lacks {text!r} gives no reason", remedy='write "lanes=one queue for all"'
+            )
+        reasons[capability.strip()] = reason.strip()
+    return reasons

@@ -1,0 +1,495 @@
+"""The kit itself: what a suite may not do, what is skipped, known to fail, hanging, reported."""
+
+from __future__ import annotations
+
+import abc
+import ast
+import inspect
+import json
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+import limen.testing
+from limen.cli import main
+from limen.errors import ConfigurationError
+from limen.testing import (
+    ClauseOutcome,
+    Contract,
+    ContractReport,
+    clause_tests,
+    clauses_of,
+    find_suites,
+    inapplicable,
+    needs,
+    run_contract,
+)
+
+
+class Bowl:
+    """Holds one thing.
+
+    - BOWL-1: ``put`` then ``take`` returns
+      the thing.
+    - BOWL-2: An empty bowl gives None.
+    - BOWL-3: With a lid, nothing falls out.
+
+    Not a clause - BOWL-9: this.
+    """
+
+    def __init__(self) -> None:
+        self.thing: object = None
+
+    def put(self, thing: object) -> None:
+        self.thing = thing
+
+    def take(self) -> object:
+        thing, self.thing = self.thing, None
+        return thing
+
+
+class BowlContract(Contract):
+    subjects = (Bowl,)
+    capabilities: ClassVar[Mapping[str, str]] = {"lid": "it can be shut"}
+
+    @abc.abstractmethod
+    def make(self) -> Bowl: ...
+
+    def test_bowl_1_what_was_put_is_taken(self) -> None:
+        bowl = self.make()
+        bowl.put("soup")
+        seen = bowl.take()
+        assert seen == "soup", f"put soup and took {seen}"
+
+    def test_bowl_2_an_empty_bowl_gives_none(self) -> None:
+        seen = self.make().take()
+        assert seen is None, f"an empty bowl gave {seen}"
+
+    @needs("lid")
+    def test_bowl_3_a_lid_holds(self) -> None:
+        assert hasattr(self.make(), "shut"), "there is no lid"
+
+
+class Lidless(BowlContract):
+    lacks: ClassVar[Mapping[str, str]] = {"lid": "it is a bowl"}
+
+    def make(self) -> Bowl:
+        return Bowl()
+
+
+def outcomes(report: ContractReport) -> dict[str, tuple[ClauseOutcome, str]]:
+    return {result.clause: (result.outcome, result.detail) for result in report.results}
+
+
+def test_clauses_are_read_over_their_lines() -> None:
+    assert clauses_of(Bowl) == {
+        "BOWL-1": "``put`` then ``take`` returns the thing.",
+        "BOWL-2": "An empty bowl gives None.",
+        "BOWL-3": "With a lid, nothing falls out.",
+    }
+
+
+def test_a_report_states_every_clause_and_why_one_was_skipped() -> None:
+    report = run_contract(Lidless)
+    assert report.passed
+    assert outcomes(report) == {
+        "BOWL-1": (ClauseOutcome.PASSED, ""),
+        "BOWL-2": (ClauseOutcome.PASSED, ""),
+        "BOWL-3": (ClauseOutcome.SKIPPED, "lid: it is a bowl"),
+    }
+    assert str(report) == textwrap.dedent(
+        f"""\
+        {__name__}:Lidless  BowlContract
+          BOWL-1  ok       put then take returns the thing.
+          BOWL-2  ok       An empty bowl gives None.
+          BOWL-3  skipped  With a lid, nothing falls out.
+                    lid: it is a bowl
+          3 clauses: 2 ok, 1 skipped"""
+    )
+
+
+def test_a_failure_says_what_was_seen() -> None:
+    class Leaking(Bowl):
+        def put(self, thing: object) -> None:
+            self.thing = "air"
+
+    class LeakingSuite(Lidless):
+        def make(self) -> Bowl:
+            return Leaking()
+
+    report = run_contract(LeakingSuite)
+    assert not report.passed
+    assert [result.clause for result in report.failed] == ["BOWL-1"]
+    assert "put soup and took air" in report.failed[0].detail
+    assert "1 failed" in str(report)
+    stated = json.loads(report.to_json())
+    assert stated["passed"] is False
+    assert stated["results"][0]["outcome"] == "failed"
+
+
+def test_an_implementation_that_raises_fails_with_the_place() -> None:
+    class Cracked(Bowl):
+        def take(self) -> object:
+            raise KeyboardInterrupt("crack")
+
+    class CrackedSuite(Lidless):
+        def make(self) -> Bowl:
+            return Cracked()
+
+    details = [result.detail for result in run_contract(CrackedSuite).failed]
+    assert len(details) == 2
+    assert all(
+        text.startswith("KeyboardInterrupt: crack (test_contract_kit.py:") for text in details
+    )
+
+
+def test_an_assert_without_a_text_is_reported_by_its_line() -> None:
+    class TerseSuite(Lidless):
+        def test_bowl_4_own(self) -> None:
+            if self.make().take() is None:
+                raise AssertionError
+
+    seen = outcomes(run_contract(TerseSuite))["BOWL-4"]
+    assert seen[0] is ClauseOutcome.FAILED
+    assert seen[1].endswith("raise AssertionError")
+
+
+def test_a_known_failure_is_no_failure_as_long_as_it_fails() -> None:
+    class Known(BowlContract):
+        known_failures: ClassVar[Mapping[str, str]] = {"BOWL-3": "the lid is being made"}
+
+        def make(self) -> Bowl:
+            return Bowl()
+
+    report = run_contract(Known)
+    assert report.passed
+    assert outcomes(report)["BOWL-3"] == (ClauseOutcome.KNOWN_FAILURE, "the lid is being made")
+
+
+def test_a_known_failure_that_passes_is_a_failure() -> None:
+    class Outdated(Lidless):
+        known_failures: ClassVar[Mapping[str, str]] = {"BOWL-2": "it gives air"}
+
+    report = run_contract(Outdated)
+    assert [result.clause for result in report.failed] == ["BOWL-2"]
+    assert "it passes, and is listed as known to fail: it gives air" in report.failed[0].detail
+
+
+def test_a_clause_that_hangs_is_a_failure_of_that_clause() -> None:
+    released = threading.Event()
+
+    class Sticky(Bowl):
+        def take(self) -> object:
+            if self.thing is not None:
+                released.wait(30)
+            return super().take()
+
+    class StickySuite(Lidless):
+        def make(self) -> Bowl:
+            return Sticky()
+
+    report = run_contract(StickySuite, timeout_s=0.2)
+    released.set()
+    assert [(r.clause, r.detail) for r in report.failed] == [
+        ("BOWL-1", "it did not return within 0.2 s")
+    ]
+
+
+def test_what_make_took_is_released_after_each_clause_also_after_a_failure() -> None:
+    calls: list[str] = []
+
+    class Counting(Lidless):
+        def make(self) -> Bowl:
+            calls.append("make")
+            raise OSError("no clay")
+
+        def release(self) -> None:
+            calls.append("release")
+
+    report = run_contract(Counting)
+    assert calls == ["make", "release", "make", "release"]
+    assert all("OSError: no clay" in result.detail for result in report.failed)
+
+
+def test_a_clause_that_says_nothing_of_an_implementation_is_skipped_with_the_reason() -> None:
+    class Vacuous(Lidless):
+        def test_bowl_4_handles(self) -> None:
+            inapplicable("it has no handles")
+
+    assert outcomes(run_contract(Vacuous))["BOWL-4"] == (
+        ClauseOutcome.SKIPPED,
+        "it has no handles",
+    )
+
+
+def test_a_test_of_the_kit_cannot_be_replaced() -> None:
+    with pytest.raises(TypeError, match=r"Cheat replaces BowlContract\.test_bowl_1"):
+
+        class Cheat(Lidless):
+            def test_bowl_1_what_was_put_is_taken(self) -> None:
+                pass
+
+
+def test_a_test_of_the_kit_cannot_be_taken_away() -> None:
+    with pytest.raises(TypeError, match="replaces"):
+        type("Gone", (Lidless,), {"test_bowl_2_an_empty_bowl_gives_none": None})
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "said"),
+    [
+        ("lacks", {"lip": "worn"}, "names 'lip'; known: lid"),
+        ("lacks", {"lid": " "}, "gives no reason"),
+        ("known_failures", {"BOWL-7": "?"}, "known: BOWL-1, BOWL-2, BOWL-3"),
+        ("known_failures", {"BOWL-1": ""}, "gives no reason"),
+    ],
+)
+def test_what_is_lacked_or_known_to_fail_is_named_and_has_a_reason(
+    attribute: str, value: dict[str, str], said: str
+) -> None:
+    with pytest.raises(TypeError, match=said):
+        type("Wrong", (BowlContract,), {attribute: value})
+
+
+def test_a_suite_without_make_says_what_to_write() -> None:
+    with pytest.raises(ConfigurationError, match="subclass it and write make"):
+        run_contract(BowlContract)
+
+
+def test_a_suite_without_clauses_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="has no clauses"):
+        run_contract(Contract)
+
+
+def kit_suites() -> list[type[Contract]]:
+    return [
+        suite
+        for name in limen.testing.__all__
+        if isinstance(suite := getattr(limen.testing, name), type)
+        and issubclass(suite, Contract)
+        and suite.subjects
+    ]
+
+
+@pytest.mark.parametrize("suite", kit_suites(), ids=lambda suite: suite.__name__)
+def test_every_assert_of_a_suite_says_what_was_seen(suite: type[Contract]) -> None:
+    tree = ast.parse(Path(inspect.getfile(suite)).read_text(encoding="utf-8"))
+    asserts = [node for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    silent = [node.lineno for node in asserts if node.msg is None]
+    assert asserts
+    assert silent == []
+
+
+@pytest.mark.parametrize("suite", kit_suites(), ids=lambda suite: suite.__name__)
+def test_every_clause_has_one_test_and_a_text(suite: type[Contract]) -> None:
+    tests = clause_tests(suite)
+    names = [
+        name for name in dir(suite) if name.startswith("test_") and callable(getattr(suite, name))
+    ]
+    assert sorted(test.method for test in tests) == sorted(names)
+    assert all(test.text for test in tests)
+    assert all(test.needs in (None, *suite.capabilities) for test in tests)
+    used = {test.needs for test in tests} - {None}
+    assert used == set(suite.capabilities)
+
+
+def conformance(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "limen", "conformance", *args],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+_MINE = """
+from limen.edge import Edge, StaticRing
+from limen.testing import EdgeContract
+
+class Ring(StaticRing):
+    pass
+
+class Forgetful(StaticRing):
+    def try_push(self, token, header, now):
+        return super().try_push(token, header, 0)
+
+def made(caps, clock) -> Edge:
+    return Ring(caps, clock)
+
+def unclear(caps, clock):
+    return Ring(caps, clock)
+
+class RingSuite(EdgeContract):
+    lacks = {"lanes": "one queue"}
+
+    def make(self, caps, clock):
+        return Ring(caps, clock)
+
+class ForgetfulSuite(RingSuite):
+    def make(self, caps, clock):
+        return Forgetful(caps, clock)
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    (tmp_path / "my_rings.py").write_text(_MINE, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("target", ["my_rings:Ring", "my_rings:made"])
+def test_the_command_line_tests_what_makes_an_implementation(mine: Path, target: str) -> None:
+    done = conformance(target, "--lacks", "lanes=one queue", cwd=mine)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "33 clauses: 31 ok, 2 skipped" in done.stdout
+    assert "lanes: one queue" in done.stdout
+
+
+def test_the_command_line_names_the_clause_and_what_was_seen(mine: Path) -> None:
+    done = conformance("my_rings:ForgetfulSuite", cwd=mine)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "EDGE-16  FAILED   push_tick_at(i) is the instant of that item's push" in done.stdout
+    assert "pushed at 22, 33 and 44, and push_tick_at says [0, 0, 0]" in done.stdout
+
+
+def test_the_command_line_runs_all_suites_of_a_module_and_writes_json(mine: Path) -> None:
+    done = conformance("my_rings", "--json", cwd=mine)
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [report["suite"] for report in reports] == [
+        "my_rings:RingSuite",
+        "my_rings:ForgetfulSuite",
+    ]
+    assert [report["passed"] for report in reports] == [True, False]
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["no_such_module:x"], "module 'no_such_module' cannot be imported"),
+        (["limen.edge:StaticRin"], "did you mean 'StaticRing'?"),
+        (["limen.edge"], "defines no suite"),
+        (["limen.policy:QueueCaps"], "is no implementation of a contract, and no suite"),
+        (["limen.testing:EdgeContract"], "lacks make; subclass it and write make"),
+        (["limen.edge:StaticRing", "--lacks", "lanes"], "gives no reason"),
+        (["limen.edge:StaticRing", "--lacks", "lane=none"], "known: lanes, one lane, storage"),
+        (["limen.edge:StaticRing", "--timeout", "5"], "--timeout"),
+        (["limen.edge:StaticRing", "--timeout", "0s"], "give a time above 0"),
+    ],
+)
+def test_a_wrong_command_line_says_what_would_be_right(
+    args: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "argv", ["limen", "conformance", *args])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_function_must_say_what_it_returns(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(mine))
+    with pytest.raises(ConfigurationError, match="whose annotation says that it returns one"):
+        find_suites("my_rings:unclear")
+    with pytest.raises(ConfigurationError, match="says itself what is lacked"):
+        find_suites("my_rings:RingSuite", {"lanes": "?"})
+
+
+_PYTEST = """
+import abc
+from limen.testing import Contract, needs, inapplicable
+
+class Cup:
+    '''A cup.
+
+    - CUP-1: It holds.
+    - CUP-2: It has a handle.
+    - CUP-3: It is blue.
+    - CUP-4: It is round.
+    - CUP-5: It rings.
+    '''
+
+class CupContract(Contract):
+    subjects = (Cup,)
+    capabilities = {"handle": "it has one"}
+
+    @abc.abstractmethod
+    def make(self): ...
+
+    def test_cup_1_it_holds(self):
+        assert self.make()
+
+    @needs("handle")
+    def test_cup_2_it_has_a_handle(self):
+        assert not self.make()
+
+    def test_cup_3_it_is_blue(self):
+        assert self.make() == "blue", f"it is {self.make()}"
+
+    def test_cup_4_it_is_round(self):
+        inapplicable("nobody looked")
+
+    def test_cup_5_it_rings(self):
+        pass
+
+class PlainSuite(CupContract):
+    lacks = {"handle": "broken off"}
+    known_failures = {"CUP-3": "paint is dear", "CUP-5": "glued"}
+
+    def make(self):
+        return "red"
+"""
+
+
+def test_pytest_collects_suites_by_what_they_are_and_marks_what_they_say(tmp_path: Path) -> None:
+    (tmp_path / "test_cup.py").write_text(_PYTEST, encoding="utf-8")
+    report = tmp_path / "report.jsonl"
+    command = [sys.executable, "-m", "pytest", "-rsxX", "-p", "no:cacheprovider", "test_cup.py"]
+    done = subprocess.run(
+        [*command, f"--limen-report={report}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    said = done.stdout
+    assert done.returncode == 1, said
+    assert "1 failed, 1 passed, 2 skipped, 1 xfailed" in said
+    assert "handle: broken off" in said
+    assert "paint is dear" in said
+    assert "nobody looked" in said
+    assert "[XPASS(strict)] glued" in said
+    assert "PlainSuite: 1 held; broken: CUP-5" in said
+    rows = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
+    assert {row["clause"]: row["outcome"] for row in rows} == {
+        "CUP-1": "passed",
+        "CUP-2": "skipped",
+        "CUP-3": "xfailed",
+        "CUP-4": "skipped",
+        "CUP-5": "failed",
+    }
+
+
+def test_the_plugin_imports_nothing_of_limen_in_a_session_without_suites(tmp_path: Path) -> None:
+    (tmp_path / "test_other.py").write_text(
+        "import sys\ndef test_it(): assert 'limen' not in sys.modules\n", encoding="utf-8"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_other.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
