@@ -43,7 +43,10 @@ def page_of(suite: str) -> Path:
 
 @pytest.mark.parametrize("name", _SUITES)
 def test_the_page_of_a_suite_lists_its_clauses(name: str) -> None:
-    assert clauses_on(page_of(name).read_text(encoding="utf-8")) == stated(_SUITES[name])
+    listed = clauses_on(page_of(name).read_text(encoding="utf-8"))
+    wanted = stated(_SUITES[name])
+    prefixes = {clause.partition("-")[0] for clause in wanted}
+    assert {c: t for c, t in listed.items() if c.partition("-")[0] in prefixes} == wanted
 
 
 def test_no_page_lists_a_clause_that_is_not_stated() -> None:

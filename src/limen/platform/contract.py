@@ -15,11 +15,28 @@ class PlatformClock(abc.ABC):
     The runtime samples the clock once on wake-up and once after each call into a node; nodes see
     those samples, never the clock's own running time.
 
+    Telling time
     - CLOCK-1: ``now_ticks`` never decreases.
-    - CLOCK-2: ``ticks_to_nanos(nanos_to_ticks(ns)) <= ns``, and differs by less than one tick,
-      rounded up to whole nanoseconds.
-    - CLOCK-3: ``wait_until(t)`` returns at or after ``t``, or early after ``wake`` from any thread.
-    - CLOCK-4: ``charge`` advances simulated time by exactly the ticks given, real time not at all.
+    - CLOCK-2: ``ticks_to_nanos(nanos_to_ticks(ns))`` is never more than ``ns``.
+    - CLOCK-3: It is less than one tick less, rounded up to whole nanoseconds.
+    - CLOCK-4: A later instant is never fewer ticks, and no time is no ticks.
+    - CLOCK-5: ``duration_to_ticks`` makes at least one tick of what is more than nothing.
+    - CLOCK-6: Tick rate, domain and ``stands_still`` stay what they are.
+
+    Waiting
+    - CLOCK-7: ``wait_until`` returns at or after the instant, unless it is woken.
+    - CLOCK-8: A wait for the past returns, and does not turn the clock back.
+    - CLOCK-9: ``wake`` from another thread ends a wait.
+    - CLOCK-10: ``wake`` ahead of a wait ends that wait.
+    - CLOCK-11: Wakes do not add up: two of them end one wait.
+    - CLOCK-12: A wait for the past uses up an earlier wake.
+    - CLOCK-13: A clock that stands still returns from a wait, and the instant stays.
+
+    Costs
+    - CLOCK-14: ``charge`` advances simulated time by exactly the ticks given.
+    - CLOCK-15: It refuses a negative cost, and changes nothing.
+    - CLOCK-16: It does not move real time.
+    - CLOCK-17: Clocks share no state.
 
     Args:
         tick_rate_hz: Ticks per second.

@@ -45,8 +45,21 @@ class DequeuePolicy(abc.ABC):
     """Chooses among ready nodes; deterministic and without state beyond its own last choice.
 
     - SCHED-1: ``select_next`` returns one of the candidates it was given.
-    - SCHED-2: Equal calls after equal histories give equal choices.
-    - SCHED-3: Round robin chooses every candidate that stays ready within one turn.
+    - SCHED-2: It chooses from one candidate as from many.
+    - SCHED-3: It takes candidates of every kind: with and without deadlines, under pressure, of any
+      class, sources that are due.
+    - SCHED-4: It leaves the candidates and their order as they are.
+    - SCHED-5: Equal calls after equal histories give equal choices.
+    - SCHED-6: Summaries that are equal are the same to it, whichever objects they are.
+    - SCHED-7: Where it judges all, the order of the candidates changes nothing.
+    - SCHED-8: ``judges_all`` and ``ranks_timed`` stay what they are.
+    - SCHED-9: Policies share no state.
+    - SCHED-10: Nothing that a call allocates is kept.
+    - SCHED-11: Where it goes by deadlines, the earliest comes first.
+    - SCHED-12: Where it goes by deadlines, who has none comes last.
+    - SCHED-13: Where it goes by classes, the most critical comes first.
+    - SCHED-14: Where it goes by pressure, who has room comes before who has not.
+    - SCHED-15: Where it ranks timed sources, the one that has been due longest comes first.
 
     Attributes:
         judges_all: Whether the runtime must judge every node first; otherwise the first candidate

@@ -55,13 +55,20 @@ class Telemetry(abc.ABC):  # noqa: B024 - every hook may be left out
     which ones are is found out once, when a runtime is made. What a run accounts for anyway is
     handed over as a record; only what nodes measure themselves comes value by value.
 
-    - TEL-1: Hooks never block and never call back into the runtime.
-    - TEL-2: A hook that raises is called no more in that run, and that is logged; other hooks and
-      the run itself go on.
-    - TEL-3: Events come in the order in which they happened; equal runs give equal events.
-    - TEL-4: The last ``push_metrics`` comes after the last event, then ``flush``, both once the
-      nodes have been stopped.
-    - TEL-5: What the Plan's switches turn off is never called.
+    A run tells events in the order in which they happen. It hands the accounting over a last time
+    behind the last event, then flushes, both once the nodes have been stopped. A hook that raises
+    is called no more in that run, and that is logged; the others and the run go on. What the Plan's
+    switches turn off is never called.
+
+    - TEL-1: It takes events of every kind, whatever their text.
+    - TEL-2: It takes counts, gauges and durations from nothing to the largest.
+    - TEL-3: It takes the accounting of a run that is under way as of one that is over.
+    - TEL-4: ``flush`` may come with nothing to write, and again at once.
+    - TEL-5: It goes on behind ``flush``: the next run may have the same telemetry.
+    - TEL-6: Memory is bounded, however many events come.
+    - TEL-7: Memory is bounded, however many keys come.
+    - TEL-8: ``metrics_every_ns`` is None or at least 1, and stays what it is.
+    - TEL-9: A run decides the same with it as without.
 
     Attributes:
         metrics_every_ns: Least time, by the graph's clock, between two hand-overs of the
@@ -97,10 +104,12 @@ class NoopTelemetry(Telemetry):
 class EventSink(abc.ABC):
     """Where a ``GraphTelemetry`` sends events.
 
-    - SINK-1: ``write`` takes one event and does not block for longer than its target does.
-    - SINK-2: It raises for what could not be written; it is called no more then, and that is
-      logged.
-    - SINK-3: Memory is bounded whatever comes.
+    - EVENTS-1: ``write`` takes events of every kind, whatever their text.
+    - EVENTS-2: ``write_metrics`` takes the accounting of any run.
+    - EVENTS-3: ``flush`` may come with nothing to write, and again at once.
+    - EVENTS-4: It goes on behind ``flush``.
+    - EVENTS-5: Memory is bounded, however many events come.
+    - EVENTS-6: What cannot be written raises, with the next ``flush`` at the latest.
     """
 
     @abc.abstractmethod

@@ -1,5 +1,6 @@
 """For those who write parts of Limen's kind: contract suites, scripted parts, scenarios."""
 
+from limen.testing._clock_contract import ClockContract
 from limen.testing._conformance import ClauseOutcome, ClauseResult, ContractReport, run_contract
 from limen.testing._contract import (
     ClauseTest,
@@ -15,23 +16,29 @@ from limen.testing._contract import (
 from limen.testing._edge_contract import EdgeContract
 from limen.testing._errors import code_raised
 from limen.testing._scenario import Scenario, ScenarioRun, first_difference, load_scenario, run
+from limen.testing._scheduler_contract import SchedulerContract
 from limen.testing._scripted import ScriptedModel, ScriptedNode, ScriptedSink, ScriptedSource
 from limen.testing._targets import find_suites
+from limen.testing._telemetry_contract import EventSinkContract, TelemetryContract
 
 __all__ = [
     "ClauseOutcome",
     "ClauseResult",
     "ClauseTest",
+    "ClockContract",
     "Contract",
     "ContractReport",
     "EdgeContract",
+    "EventSinkContract",
     "Inapplicable",
     "Scenario",
     "ScenarioRun",
+    "SchedulerContract",
     "ScriptedModel",
     "ScriptedNode",
     "ScriptedSink",
     "ScriptedSource",
+    "TelemetryContract",
     "clause_of",
     "clause_tests",
     "clauses_of",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import abc
-import gc
-import tracemalloc
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -15,6 +14,7 @@ from limen.platform import NoopClock, PlatformClock, SimClock
 from limen.policy import EdgePolicy, Item, QueueCaps, Watermark
 from limen.testing._contract import Contract, inapplicable, needs
 from limen.testing._errors import code_raised
+from limen.testing._kept import SLACK_BYTES, bytes_kept
 from limen.types import (
     INVALID_TOKEN,
     DeadlineNs,
@@ -27,8 +27,6 @@ from limen.types import (
 
 _LOW, _MID, _HIGH = QoSClass.BACKGROUND, QoSClass.BEST_EFFORT, QoSClass.LATENCY_CRITICAL
 _CYCLES = 2_000
-# What an interpreter may allocate by itself meanwhile; a header kept per cycle is fifty times that.
-_SLACK_BYTES = 8 * 1024
 
 
 class EdgeContract(Contract):
@@ -370,25 +368,16 @@ class EdgeContract(Contract):
     def test_edge_32_nothing_is_kept_of_what_left(self) -> None:
         ends = self._ends(2)
 
-        def cycles(first: int) -> None:
-            for number in range(first, first + _CYCLES):
+        numbers = itertools.count()
+
+        def cycles() -> None:
+            for _ in range(_CYCLES):
+                number = next(numbers)
                 ends.push(number % 2, 1, now=1_000_000 + number, deadline_ns=5_000_000 + number)
                 ends.consumer.try_pop()
 
-        cycles(0)
-        gc.collect()
-        tracing = tracemalloc.is_tracing()
-        if not tracing:
-            tracemalloc.start()
-        try:
-            before = tracemalloc.get_traced_memory()[0]
-            cycles(_CYCLES)
-            gc.collect()
-            kept = tracemalloc.get_traced_memory()[0] - before
-        finally:
-            if not tracing:
-                tracemalloc.stop()
-        assert kept < _SLACK_BYTES, f"{_CYCLES} items went through and {kept} B were kept"
+        kept = bytes_kept(cycles)
+        assert kept < SLACK_BYTES, f"{_CYCLES} items went through and {kept} B were kept"
 
     @needs("storage")
     def test_edge_33_edges_share_no_state(self) -> None:
