@@ -6,7 +6,9 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from random_graphs import Drawn, Table
+from limen.testing.drawn import Drawn
+
+Table = dict[str, object]
 
 # What _prune keeps in step with the edges, and what has no default.
 _PORTS = ("type", "inputs", "outputs", "optional")

@@ -32,7 +32,7 @@ from limen.node import Node, NodeKind, NodePorts, Port, StepResult
 from limen.policy import Batching, ErrorAction
 from limen.runtime import SingleThreadRuntime
 from limen.telemetry import DecisionLog, RunStatistics
-from random_graphs import StoppingClock, draw_graph
+from limen.testing.drawn import StoppingClock, draw_graph
 
 
 def run(graph: Graph, *, checked: bool = True) -> RunStatistics:

@@ -15,8 +15,8 @@ from limen.graph import load_document
 from limen.platform import SimClock
 from limen.runtime import SingleThreadRuntime
 from limen.telemetry import Decision, DecisionLog, PolicyEvent, RunStatistics
+from limen.testing.drawn import Drawn, Kind, StoppingClock, draw_graph
 from limen.types import Ticks
-from random_graphs import Drawn, Kind, StoppingClock, draw_graph
 from test_conservation import A_SEED, ONCE, conserve
 
 HOUR_MS = 3_600_000

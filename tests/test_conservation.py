@@ -18,7 +18,7 @@ from limen.policy import Activation
 from limen.runtime import SingleThreadRuntime
 from limen.scheduling import Plan
 from limen.telemetry import DecisionLog, RunStatistics
-from random_graphs import Drawn, Kind, StoppingClock, draw_graph
+from limen.testing.drawn import Drawn, Kind, StoppingClock, draw_graph
 from shrinking import shrink
 
 MOST_STEPS = 2_000

@@ -27,7 +27,7 @@ from limen.node import Node
 from limen.policy import Budget, EmitFailsafe
 from limen.runtime import SingleThreadRuntime
 from limen.scheduling import CopyKind, Plan, copies
-from random_graphs import Drawn, Kind, StoppingClock, draw_graph
+from limen.testing.drawn import Drawn, Kind, StoppingClock, draw_graph
 
 
 @limen.node

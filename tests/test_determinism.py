@@ -17,7 +17,7 @@ from limen.app import Recorder, check, replay
 from limen.errors import GraphError
 from limen.runtime import SingleThreadRuntime
 from limen.telemetry import Decision, DecisionLog, RunStatistics
-from random_graphs import Drawn, Kind, StoppingClock, draw_graph
+from limen.testing.drawn import Drawn, Kind, StoppingClock, draw_graph
 
 MOST_STEPS = 500
 FEWEST_LINES, MOST_LINES = 40, 200

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from limen.edge import HeapRing, NoQueue, Priority2, PushResult, Ring, StaticRing
+from limen.edge import Edge, HeapRing, NoQueue, Priority2, PushResult, Ring, StaticRing
 from limen.errors import Code, LifecycleError, QueueError
 from limen.message import MessageHeader
-from limen.platform import NoopClock, SimClock
+from limen.platform import NoopClock, PlatformClock, SimClock
 from limen.policy import BatchingTicks, EdgePolicy, Item, QueueCaps, Watermark, measure
+from limen.testing.machines import EdgeMachine
 from limen.types import (
     INVALID_TOKEN,
     DeadlineNs,
@@ -373,84 +373,25 @@ def test_a_prefix_goes_on_from_the_high_lane_into_the_low_one() -> None:
     assert prefix_length(edge, BatchingTicks(3, delta_ticks=5)) == 2
 
 
-class EdgeMachine(RuleBasedStateMachine):
-    """A list of (token, size, instant, class) models a ring; lanes are a stable sort of it."""
-
-    kind: type[Ring] = StaticRing
-
-    @initialize(most=st.integers(1, 4), limit=st.none() | st.integers(1, 12))
-    def begin(self, most: int, limit: int | None) -> None:
-        self.edge = ring(most, limit, self.kind)
-        self.model: list[tuple[int, int, int, QoSClass]] = []
-        self.most, self.limit, self.ended, self.next = most, limit, False, 0
-
-    def in_order(self, *, evict: bool) -> list[tuple[int, int, int, QoSClass]]:
-        """The model in the order of pops, or of evictions."""
-        if self.kind is not Priority2:
-            return self.model
-        return sorted(self.model, key=lambda entry: (entry[3] is _HIGH) is evict)
-
-    @rule(size=st.integers(0, 8), now=st.integers(0, 100), qos=st.sampled_from(QoSClass))
-    def push(self, size: int, now: int, qos: QoSClass) -> None:
-        self.next += 1
-        if self.ended:
-            with pytest.raises(LifecycleError):
-                push(self.edge, self.next, size, now, qos)
-            return
-        held = sum(entry[1] for entry in self.model)
-        room = len(self.model) < self.most and (
-            self.limit is None or (held < self.limit and held + size <= self.limit)
-        )
-        wanted = PushResult.ENQUEUED if room else PushResult.REJECTED
-        assert push(self.edge, self.next, size, now, qos) is wanted
-        if room:
-            self.model.append((self.next, size, now, qos))
-
-    @rule(evict=st.booleans())
-    def take(self, evict: bool) -> None:
-        wanted = INVALID_TOKEN
-        if self.model:
-            front = self.in_order(evict=evict)[0]
-            self.model.remove(front)
-            wanted = front[0]
-        assert (self.edge.evict() if evict else self.edge.try_pop()) == wanted
-
-    @rule()
-    def close(self) -> None:
-        self.edge.close()
-        self.ended = True
-
-    @invariant()
-    def the_ring_holds_what_the_model_holds(self) -> None:
-        if not hasattr(self, "model"):
-            return
-        places = range(len(self.edge))
-        order = self.in_order(evict=False)
-        assert waiting(self.edge) == [entry[0] for entry in order]
-        assert [self.edge.push_tick_at(i) for i in places] == [entry[2] for entry in order]
-        assert [self.edge.header_at(i).qos for i in places] == [entry[3] for entry in order]
-        assert [self.edge.item(i) for i in places] == [
-            Item(size, qos, None, now) for _, size, now, qos in self.in_order(evict=True)
-        ]
-        assert self.edge.size_bytes == sum(entry[1] for entry in self.model)
-        assert self.edge.closed == (self.ended and not self.model)
-        assert self.edge.ended == self.ended
+class StaticRingMachine(EdgeMachine):
+    def make(self, caps: QueueCaps, clock: PlatformClock) -> Edge:
+        return StaticRing(caps, clock)
 
 
 class HeapRingMachine(EdgeMachine):
-    """The same model for the ring on the heap."""
-
-    kind = HeapRing
+    def make(self, caps: QueueCaps, clock: PlatformClock) -> Edge:
+        return HeapRing(caps, clock)
 
 
 class Priority2Machine(EdgeMachine):
-    """The same model with two lanes."""
+    lanes = True
 
-    kind = Priority2
+    def make(self, caps: QueueCaps, clock: PlatformClock) -> Edge:
+        return Priority2(caps, clock)
 
 
 _BRIEF = settings(max_examples=60, stateful_step_count=30)
-TestStaticRing = EdgeMachine.TestCase
+TestStaticRing = StaticRingMachine.TestCase
 TestHeapRing = HeapRingMachine.TestCase
 TestPriority2 = Priority2Machine.TestCase
 TestStaticRing.settings = TestHeapRing.settings = TestPriority2.settings = _BRIEF

@@ -19,7 +19,7 @@ from limen.message import Message
 from limen.node import Produced, SourceSignal
 from limen.runtime import SingleThreadRuntime
 from limen.scheduling import Plan
-from random_graphs import Kind, StoppingClock, draw_graph
+from limen.testing.drawn import Kind, StoppingClock, draw_graph
 
 GRAPHS = 50
 WARM_UP, MESSAGES, MARK = 50_000, 1_000_000, 10_000

@@ -57,7 +57,8 @@ from limen.telemetry import (
     TelemetrySwitches,
     event_json,
 )
-from random_graphs import Drawn, StoppingClock, graphs
+from limen.testing.drawn import Drawn, StoppingClock
+from limen.testing.strategies import drawn_graphs
 from test_hot_swap import multiplying, of
 
 FULL = TelemetrySwitches.full()
@@ -149,7 +150,7 @@ def losses_counted(run: RunStatistics) -> Counter[tuple[str, str, str]]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(graphs())
+@given(drawn_graphs())
 def test_every_loss_and_violation_that_is_counted_was_told_and_no_other(drawn: Drawn) -> None:
     told = Listing()
     made = run_drawn(drawn, told, FULL)
@@ -190,7 +191,7 @@ def test_every_loss_and_violation_that_is_counted_was_told_and_no_other(drawn: D
 
 
 @settings(max_examples=30, deadline=None)
-@given(graphs())
+@given(drawn_graphs())
 def test_equal_runs_tell_equal_bytes(drawn: Drawn) -> None:
     texts = []
     for _ in range(2):
@@ -202,7 +203,7 @@ def test_equal_runs_tell_equal_bytes(drawn: Drawn) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(graphs())
+@given(drawn_graphs())
 def test_snapshots_say_what_the_accounting_says(drawn: Drawn) -> None:
     """What the last snapshot shows in rings, staging and holds is what the counters leave there."""
     told = Listing()

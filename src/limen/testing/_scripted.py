@@ -272,8 +272,13 @@ class ScriptedNode(Node):
                 raise ConfigurationError(f"scripted outcome {unknown!r}")
 
     def _emit(self, counts: Mapping[str, int]) -> ProcessResult:
-        messages = [(port, self._payload) for port, count in counts.items() for _ in range(count)]
+        payload = self._payload_of()
+        messages = [(port, payload) for port, count in counts.items() for _ in range(count)]
         return Outputs(tuple(messages)) if messages else Consumed()
+
+    def _payload_of(self) -> object:
+        """Return what the call at hand emits."""
+        return self._payload
 
 
 class ScriptedSink(ScriptedNode):

@@ -1,162 +1,20 @@
-"""Random graphs of scripted parts: pure functions of a seed, as tables of a graph file.
+"""Draws graphs of scripted parts.
 
-A seed gives the same graph to every executor, so that their decision logs can be compared; a graph
-that shows a defect is made smaller by ``shrink`` and written down as a scenario by ``toml``. What
-constraints a seed adds is drawn from a second stream, so that it gives the same graph without them.
+What constraints a seed adds is drawn from a second stream, so that it gives the same graph without
+them.
 """
 
 from __future__ import annotations
 
-import enum
-import json
 import random
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
-from hypothesis import strategies as st
+from limen.testing.drawn._constraints import constrain
+from limen.testing.drawn._drawn import Drawn, Kind
 
-from drawn_constraints import constrain
-from limen.graph import Graph, load_document
-from limen.message import BatchView, Message
-from limen.node import Consumed, NodePorts, Port, ProcessResult
-from limen.platform import PlatformClock, SimClock
-from limen.runtime import RuntimeStopHandle
-from limen.testing import ScriptedNode
-from limen.types import ObjectSpec, Ticks
-
-Table = dict[str, object]
-TICK_RATE_HZ = 1000
-
-
-class Kind(enum.Enum):
-    """What is drawn: all that there is, nodes that do as they declare, or loops that may starve."""
-
-    ANYTHING = "anything"
-    DECLARED = "declared"
-    LOOPS = "loops"
-
-
-class Withholding(ScriptedNode):
-    """Absorbs messages (batches, if ``window``) before it emits: ``first``, and then ``each``."""
-
-    def __init__(
-        self,
-        first: int = 1,
-        each: int = 1,
-        outputs: list[str] | None = None,
-        window: bool = False,
-        size_bytes: int = 4,
-    ) -> None:
-        super().__init__(None, outputs, window=window, size_bytes=size_bytes)
-        self.first_needs = first
-        self.then_needs = each
-        self._missing = first
-
-    def initialize(self, clock: PlatformClock, ports: NodePorts) -> None:
-        super().initialize(clock, ports)
-        self._missing = self.first_needs
-
-    def _answer(self) -> ProcessResult:
-        self._missing -= 1
-        if self._missing:
-            return Consumed()
-        self._missing = self.then_needs
-        return super()._answer()
-
-    def _window(self, batch: BatchView) -> ProcessResult:
-        return self._answer()
-
-    def _one(self, message: Message) -> ProcessResult:
-        return self._answer()
-
-
-class Objects(ScriptedNode):
-    """Emits Python objects of changing size, so that its slots are on the heap."""
-
-    def resolve(self, inputs: object) -> NodePorts:
-        ports = super().resolve(inputs)
-        spec = ObjectSpec(bytes)
-        return NodePorts(ports.inputs, tuple(Port(p.name, spec) for p in ports.outputs))
-
-    def _emit(self, counts: dict[str, int]) -> ProcessResult:
-        self._payload = bytes(1 + 5 * self._calls % 13)
-        return super()._emit(counts)
-
-
-class StoppingClock(SimClock):
-    """Asks for a stop when an instant at or behind its mark is sampled."""
-
-    def __init__(self, stop_at: int | None) -> None:
-        super().__init__(TICK_RATE_HZ)
-        self._stop_at = stop_at
-        self.handle: RuntimeStopHandle | None = None
-
-    @property
-    def instant(self) -> int:
-        """The simulated instant, without a sample."""
-        return self._now
-
-    def now_ticks(self) -> Ticks:
-        now = super().now_ticks()
-        if self._stop_at is not None and now >= self._stop_at and self.handle is not None:
-            self.handle.request_stop()
-        return now
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A drawn graph and how it is run.
-
-    Attributes:
-        seed: What it was drawn from.
-        kind: What was drawn.
-        document: The tables of its graph file.
-        stop_at_step: Calls of ``step`` before a stop is requested; None for never.
-        stop_at_tick: The instant of a stop; None for never.
-        drain_ms: How long the stop may drain.
-    """
-
-    seed: int
-    kind: Kind
-    document: Table
-    stop_at_step: int | None = None
-    stop_at_tick: int | None = None
-    drain_ms: int = 10_000
-
-    @property
-    def nodes(self) -> dict[str, Table]:
-        return self.document["nodes"]
-
-    @property
-    def edges(self) -> list[Table]:
-        return self.document["edges"]
-
-    @property
-    def stops(self) -> bool:
-        return self.stop_at_step is not None or self.stop_at_tick is not None
-
-    def graph(self) -> Graph:
-        """Make its parts."""
-        loaded = load_document(self.document, Path(__file__), allow_import=True)
-        assert not loaded.problems, loaded.problems
-        return loaded.graph
-
-    def toml(self) -> str:
-        """Write it down as a scenario, but for the log that is expected."""
-        clock = {"drain_timeout": f"{self.drain_ms}ms"}
-        if self.stop_at_tick is not None:
-            clock["stop_at_tick"] = self.stop_at_tick
-        about = f"seed {self.seed} of {self.kind.value}"
-        if self.stop_at_step is not None:
-            about += f", a stop requested before call {self.stop_at_step} of step()"
-        lines = [f"about = {_value(about)}", 'spec = []\noutcome = ""\nlog = ""']
-        lines += ["[clock]", *(f"{k} = {_value(v)}" for k, v in clock.items())]
-        lines += ["[graph]", "limen = 1", f"runtime = {_value(self.document['runtime'])}"]
-        for name, node in self.nodes.items():
-            lines += [f"[graph.nodes.{name}]", *(f"{k} = {_value(v)}" for k, v in node.items())]
-        for edge in self.edges:
-            lines += ["[[graph.edges]]", *(f"{k} = {_value(v)}" for k, v in edge.items())]
-        return "\n".join(lines) + "\n"
+# Entries are of whatever type their key says.
+_Open = dict[str, Any]
 
 
 def draw_graph(seed: int, kind: Kind = Kind.ANYTHING, *, plain: bool = False) -> Drawn:
@@ -180,14 +38,6 @@ def draw_graph(seed: int, kind: Kind = Kind.ANYTHING, *, plain: bool = False) ->
             loops=kind is Kind.LOOPS,
         )
     return drawn
-
-
-def graphs(kind: Kind = Kind.ANYTHING) -> st.SearchStrategy[Drawn]:
-    """Draw graphs by seed."""
-    return st.integers(0, 2**32 - 1).map(lambda seed: draw_graph(seed, kind))
-
-
-# Drawing.
 
 
 @dataclass
@@ -229,8 +79,8 @@ class _Drawer:
         self.seed = seed
         self.kind = kind
         self.declared = kind is Kind.DECLARED
-        self.nodes: dict[str, Table] = {}
-        self.edges: list[Table] = []
+        self.nodes: dict[str, _Open] = {}
+        self.edges: list[_Open] = []
         self.outs: list[_Out] = []
         self.loops: list[_Loop] = []
         # How full of withholding, dropping and costs this graph is: some are plain.
@@ -279,7 +129,7 @@ class _Drawer:
 
     def _source(self, name: str) -> None:
         rng = self.rng
-        node: Table = {"type": "limen.testing:ScriptedSource"}
+        node: _Open = {"type": "limen.testing:ScriptedSource"}
         count = rng.choice((0, 1, 3, 6, 9, 12))
         if self._often(0.2):
             node["count"] = count
@@ -305,9 +155,9 @@ class _Drawer:
         self.nodes[name] = node
         self.outs.append(_Out(name, "out", (size,)))
 
-    def _entry(self) -> Table:
+    def _entry(self) -> _Open:
         rng = self.rng
-        entry: Table = {}
+        entry: _Open = {}
         if self._often(0.3):
             entry["qos"] = rng.choice(("latency_critical", "best_effort", "background"))
         if self._often(0.25 * self.wild + 0.05):
@@ -342,7 +192,7 @@ class _Drawer:
             return
         into = self._pick(tensor=form in ("model", "Window"))
         batching = self._batching(windows=form == "window" or (form == "keep" and self._often(0.3)))
-        node: Table = {"type": "limen.testing:ScriptedNode"}
+        node: _Open = {"type": "limen.testing:ScriptedNode"}
         outputs = ["out"]
         shape: tuple[int, ...] | None = (4,)
         match form:
@@ -360,7 +210,7 @@ class _Drawer:
                 node |= {"size": size, "stride": rng.randint(1, size)}
                 shape = (size, *(into.shape or ()))
             case "keep":
-                node["type"] = "random_graphs:Withholding"
+                node["type"] = "limen.testing.drawn:Withholding"
                 node |= {"first": rng.randint(1, 4), "each": rng.randint(1, 3)}
                 if "stride" in batching:
                     node["window"] = True
@@ -368,7 +218,7 @@ class _Drawer:
                     outputs = ["a", "b"]
                     node["outputs"] = outputs
             case "objects":
-                node["type"] = "random_graphs:Objects"
+                node["type"] = "limen.testing.drawn:Objects"
                 shape = None
         if form in ("plain", "split", "window", "objects"):
             self._script(node, outputs)
@@ -393,7 +243,7 @@ class _Drawer:
             # With one way in there is nothing but the loop that a node can wait for in vain.
             count = 1
         inputs = [f"i{number}" for number in range(count)]
-        node: Table = {"type": "limen.testing:ScriptedNode", "inputs": inputs}
+        node: _Open = {"type": "limen.testing:ScriptedNode", "inputs": inputs}
         batching = self._batching(windows=False) if any_one else {}
         optional: list[str] = []
         if not any_one and count > 1 and self._often(0.3):
@@ -435,7 +285,7 @@ class _Drawer:
         rng = self.rng
         below = [out for out in self.outs if out.node in loop.below and out.shape == (4,)]
         out = rng.choice(below)
-        policy: Table = {"max_items": loop.batch + rng.randint(0, 3)}
+        policy: _Open = {"max_items": loop.batch + rng.randint(0, 3)}
         if (loop.any and self._often(0.85)) or self._often(0.3):
             policy["admission"] = rng.choice(("drop_oldest", "drop_newest", "drop_oldest"))
             if loop.batch == 1 and self._often(0.2):
@@ -470,7 +320,7 @@ class _Drawer:
             read, left = left[:count], left[count:]
             name = f"z{number}"
             number += 1
-            node: Table = {"type": "limen.testing:ScriptedSink"}
+            node: _Open = {"type": "limen.testing:ScriptedSink"}
             batching = self._batching(windows=False)
             if count > 1:
                 node["inputs"] = [f"i{n}" for n in range(count)]
@@ -488,7 +338,7 @@ class _Drawer:
                 latch = place > 0 and self._often(0.1)
                 self._connect(out, name, port, batch=self._batch(batching), latch=latch)
 
-    def _script(self, node: Table, outputs: list[str]) -> None:
+    def _script(self, node: _Open, outputs: list[str]) -> None:
         rng = self.rng
         chance = self.wild * (0.4 if self.kind is Kind.ANYTHING else 0.8)
         if self.declared or not self._often(chance):
@@ -508,23 +358,23 @@ class _Drawer:
                 script.append("output" if word == "emit" else word)
         node["script"] = script
 
-    def _batching(self, *, windows: bool) -> Table:
+    def _batching(self, *, windows: bool) -> _Open:
         rng = self.rng
         if not self._often(0.75 if windows else 0.35):
             return {}
         if not windows and self._often(0.2):
             return {"delta_t": self._ms(30)}
-        batching: Table = {"fixed": rng.randint(1, 5)}
+        batching: _Open = {"fixed": rng.randint(1, 5)}
         if self._often(0.3):
             batching["delta_t"] = self._ms(30)
         if windows and self._often(0.6):
             batching["stride"] = rng.randint(1, batching["fixed"])
         return batching
 
-    def _batch(self, batching: Table) -> int:
-        return batching.get("fixed", 1)
+    def _batch(self, batching: _Open) -> int:
+        return int(batching.get("fixed", 1))
 
-    def _policy(self, node: Table, batching: Table) -> None:
+    def _policy(self, node: _Open, batching: _Open) -> None:
         rng = self.rng
         policy = node.setdefault("policy", {})
         if batching:
@@ -543,7 +393,7 @@ class _Drawer:
     def _connect(self, out: _Out, node: str, port: str, *, batch: int, latch: bool = False) -> None:
         rng = self.rng
         out.readers += 1
-        edge: Table = {"from": out.name, "to": f"{node}.{port}"}
+        edge: _Open = {"from": out.name, "to": f"{node}.{port}"}
         self.edges.append(edge)
         if latch:
             edge["policy"] = {"retention": "latch"}
@@ -551,7 +401,7 @@ class _Drawer:
         if batch == 1 and self._often(0.08):
             edge["policy"] = {"retention": "mailbox"}
             return
-        policy: Table = {"max_items": batch + rng.choice((0, 1, 2, 4, 6))}
+        policy: _Open = {"max_items": batch + rng.choice((0, 1, 2, 4, 6))}
         edge["policy"] = policy
         if self._often(0.6 * self.wild):
             aware = ["deadline_and_qos_aware"] * self._often(0.6)
@@ -565,18 +415,3 @@ class _Drawer:
                 policy["soft_bytes"] = f"{rng.randint(1, most)}B"
         if self._often(0.2):
             policy["lanes"] = 2
-
-
-# Writing down.
-
-
-def _value(value: object) -> str:
-    """Write a value as TOML does, tables in one line."""
-    match value:
-        case bool() | int() | float() | str():
-            return json.dumps(value)
-        case dict():
-            return "{ " + ", ".join(f"{k} = {_value(v)}" for k, v in value.items()) + " }"
-        case list():
-            return "[" + ", ".join(_value(v) for v in value) + "]"
-    raise TypeError(type(value).__name__)

@@ -1,4 +1,4 @@
-"""Draws constraints into a drawn graph: deadlines, budgets, freshness, periods, error actions, …
+"""Draws constraints into a drawn graph: deadlines, budgets, freshness, error actions and others.
 
 A second stream of the seed decides, and nothing of the graph as it was drawn is read back from it:
 the same graph without constraints is a graph of its own.
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from typing import Any
 
-Table = dict[str, object]
+# Entries are of whatever type their key says.
+_Open = dict[str, Any]
 _SCRIPTED = ("ScriptedNode", "ScriptedSink", "ScriptedModel", "Objects")
 _CLASSES = ("best_effort", "operational", "safety_critical")
 _SCHEDULERS = ("round_robin", "edf", "throughput", "criticality")
 
 
 def constrain(
-    document: Table,
+    document: _Open,
     rng: random.Random,
     shapes: Mapping[str, tuple[int, ...] | None],
     *,
@@ -40,7 +42,7 @@ def constrain(
 class _Constraints:
     def __init__(
         self,
-        document: Table,
+        document: _Open,
         rng: random.Random,
         shapes: Mapping[str, tuple[int, ...] | None],
         level: float,
@@ -49,8 +51,8 @@ class _Constraints:
         loops: bool,
     ) -> None:
         self.document = document
-        self.nodes: dict[str, Table] = document["nodes"]
-        self.edges: list[Table] = document["edges"]
+        self.nodes: dict[str, _Open] = document["nodes"]
+        self.edges: list[_Open] = document["edges"]
         self.rng = rng
         self.shapes = shapes
         self.level = level
@@ -87,32 +89,33 @@ class _Constraints:
     def _ms(self, most: int, least: int = 1) -> str:
         return f"{self.rng.randint(least, most)}ms"
 
-    def _type(self, node: Table) -> str:
-        return node["type"].partition(":")[2]
+    def _type(self, node: _Open) -> str:
+        return str(node["type"]).partition(":")[2]
 
     def _is_source(self, name: str) -> bool:
         return self._type(self.nodes[name]) == "ScriptedSource"
 
-    def _into(self, name: str) -> list[Table]:
+    def _into(self, name: str) -> list[_Open]:
         return [edge for edge in self.edges if edge["to"].partition(".")[0] == name]
 
-    def _policy(self, node: Table) -> Table:
-        return node.setdefault("policy", {})
+    def _policy(self, node: _Open) -> _Open:
+        policy: _Open = node.setdefault("policy", {})
+        return policy
 
     def _outputs(self, name: str) -> list[str]:
         return [out for out in self.shapes if out.partition(".")[0] == name]
 
     def _payload(self, name: str) -> tuple[object, str] | None:
         """Return a payload and the port that it goes to; None where there is none to declare."""
-        outs = [out for out in self._outputs(name) if self.shapes[out] is not None]
-        if not outs:
+        shapes = {out: shape for out in self._outputs(name) if (shape := self.shapes[out])}
+        if not shapes:
             return None
-        out = self.rng.choice(outs)
-        return _zeros(self.shapes[out]), out.partition(".")[2]
+        out = self.rng.choice(list(shapes))
+        return _zeros(shapes[out]), out.partition(".")[2]
 
     # Sources.
 
-    def _source(self, name: str, node: Table) -> None:
+    def _source(self, name: str, node: _Open) -> None:
         rng = self.rng
         script = node.get("script", [])
         for entry in script:
@@ -135,7 +138,7 @@ class _Constraints:
 
     # Nodes.
 
-    def _activation(self, name: str, node: Table) -> None:
+    def _activation(self, name: str, node: _Open) -> None:
         """Have time or one of the inputs step it; inputs that it waits for no more are optional."""
         rng = self.rng
         policy = self._policy(node)
@@ -170,12 +173,12 @@ class _Constraints:
         else:
             policy["activation"] = {"periodic": self._ms(50, 4)}
 
-    def _limits(self, name: str, node: Table) -> None:
+    def _limits(self, name: str, node: _Open) -> None:
         """Draw deadlines, freshness and liveness."""
         rng = self.rng
         policy = self._policy(node)
         if self._often(self.level):
-            deadline: Table = {"default": self._ms(60)} if self._often(0.7) else {}
+            deadline: _Open = {"default": self._ms(60)} if self._often(0.7) else {}
             if self._often(0.5):
                 deadline["slack"] = self._ms(20, 0)
             if self._often(0.4):
@@ -190,9 +193,9 @@ class _Constraints:
             policy["liveness"] = rng.choice(
                 (self._ms(40), {"max_gap": self._ms(40), "max_step_gap": self._ms(60)})
             )
-        inputs: Table = {}
+        inputs: _Open = {}
         for port in node.get("inputs", ["in"]):
-            one: Table = {}
+            one: _Open = {}
             if self._often(self.level / 4):
                 one["freshness"] = self._freshness()
             if self._often(self.level / 4):
@@ -207,7 +210,7 @@ class _Constraints:
             del node["policy"]
 
     def _freshness(self) -> object:
-        freshness: Table = {}
+        freshness: _Open = {}
         if self._often(0.7):
             freshness["max_age"] = self._ms(80)
         if not freshness or self._often(0.4):
@@ -218,7 +221,7 @@ class _Constraints:
             return freshness["max_age"]
         return freshness
 
-    def _costs(self, node: Table) -> None:
+    def _costs(self, node: _Open) -> None:
         """Let calls take as long as their script says."""
         if self._type(node) not in _SCRIPTED:
             return
@@ -231,11 +234,11 @@ class _Constraints:
             return cost | entry
         return cost if entry == "output" else cost | {"result": entry}
 
-    def _budget(self, name: str, node: Table) -> None:
+    def _budget(self, name: str, node: _Open) -> None:
         rng = self.rng
         if self._type(node) == "Discard":
             return
-        budget: Table = {"tick_budget": self._ms(15)}
+        budget: _Open = {"tick_budget": self._ms(15)}
         if self._often(0.5):
             budget["watchdog"] = self._ms(25, 15)
         into, outs = self._into(name), self._outputs(name)
@@ -261,21 +264,25 @@ class _Constraints:
             self._policy(node)["budget"] = budget
             return
         if action == "degrade":
-            action = {"degrade_after": rng.randint(1, 3), "recover_after": rng.randint(1, 4)}
+            degrade: _Open = {
+                "degrade_after": rng.randint(1, 3),
+                "recover_after": rng.randint(1, 4),
+            }
             if goes_round or self._often(0.5):
-                action["sim_cost"] = self._ms(4)
+                degrade["sim_cost"] = self._ms(4)
             node["variant"] = variant
+            action = degrade
         budget["action"] = action
         self._policy(node)["budget"] = budget
 
-    def _variant(self, name: str, node: Table) -> Table | None:
+    def _variant(self, name: str, node: _Open) -> _Open | None:
         kind = self._type(node)
         if kind == "ScriptedModel":
             return {"type": node["type"]}
         if kind not in ("ScriptedNode", "ScriptedSink"):
             return None
         keys = ("type", "inputs", "outputs", "window", "size_bytes")
-        variant: Table = {key: node[key] for key in keys if key in node}
+        variant: _Open = {key: node[key] for key in keys if key in node}
         if "optional" in node:
             variant["optional"] = list(node["optional"])
         if not self.declared and self._often(0.4):
@@ -283,7 +290,7 @@ class _Constraints:
             variant["script"] = [self.rng.choice(words) for _ in range(self.rng.randint(1, 6))]
         return variant
 
-    def _errors(self, name: str, node: Table) -> None:
+    def _errors(self, name: str, node: _Open) -> None:
         """Draw what a failed call does; a node that never fails is given calls that do."""
         rng = self.rng
         kind = self._type(node)
@@ -304,11 +311,12 @@ class _Constraints:
             choices += [failsafe, failsafe | {"quiesce": True}]
         action = rng.choice(choices)
         if action == "restart":
-            action = {"restart": rng.randint(1, 3)}
+            restart: _Open = {"restart": rng.randint(1, 3)}
             if self._often(0.5):
-                action["per"] = self._ms(100)
+                restart["per"] = self._ms(100)
             if self._often(0.6):
-                action["backoff"] = self._ms(20)
+                restart["backoff"] = self._ms(20)
+            action = restart
             node["keeps_place"] = True
             if kind not in ("ScriptedSource", "ScriptedModel") and self._often(0.4):
                 node["starts"] = ["ok", *rng.choices(("ok", "error"), k=3)]
@@ -338,14 +346,14 @@ class _Constraints:
             elif "policy" in self.nodes[name]:
                 self.nodes[name]["policy"].pop("criticality", None)
 
-    def _is_needed(self, node: Table, port: str) -> bool:
+    def _is_needed(self, node: _Open, port: str) -> bool:
         rule = node.get("policy", {}).get("activation")
         if self._type(node) == "ScriptedSink" and rule is None:
             rule = "any"
         if rule == "any":
             return len(node.get("inputs", ["in"])) == 1
         if isinstance(rule, dict) and "trigger" in rule:
-            return port == rule["trigger"]
+            return bool(port == rule["trigger"])
         return port not in node.get("optional", [])
 
     def _leave_time(self) -> None:
