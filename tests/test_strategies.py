@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, find, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -26,7 +26,9 @@ from limen.testing import strategies as drawn
 from limen.testing.machines import EdgeMachine, MemoryManagerMachine
 from limen.types import DataType, MessageToken, ObjectSpec, PayloadSpec, TensorSpec, Ticks, UpTo
 
-_ONE_BUG = settings(report_multiple_bugs=False, database=None)
+_ONE_BUG = settings(
+    derandomize=True, max_examples=1000, phases=[Phase.generate], report_multiple_bugs=False
+)
 _BRIEF = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
