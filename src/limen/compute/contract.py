@@ -56,10 +56,26 @@ class ModelMetadata:
 class ComputeModel(abc.ABC):
     """One loaded model; used by one node, from one thread.
 
-    - MODEL-1: ``metadata`` does not change over the model's life.
-    - MODEL-2: ``infer_batch`` writes every item of ``out`` and reads nothing outside ``inp``.
-    - MODEL-3: ``inp`` and ``out`` are C-contiguous of shape (items, …), 1 ≤ items ≤ max_batch.
-    - MODEL-4: A failed call raises InferenceError; the model can be called again.
+    - MODEL-1: ``metadata`` states the model's ports, without their batch axis.
+    - MODEL-2: ``metadata`` does not change over the model's life.
+    - MODEL-3: ``infer_batch`` writes the model's result of every item into ``out``.
+    - MODEL-4: It leaves ``inp`` as it is.
+    - MODEL-5: It writes nothing beside ``out``.
+    - MODEL-6: It takes any number of items up to ``max_batch``, in any order of numbers.
+    - MODEL-7: An item's result does not depend on the others of its batch.
+    - MODEL-8: Equal calls give equal results, wherever the arrays lie.
+    - MODEL-9: A result stays in ``out`` when the next call is made.
+    - MODEL-10: ``infer_one`` gives what a batch of one gives.
+    - MODEL-11: Arrays of another dtype or shape, or of strides that are not C's, are refused with
+      MODEL_PORT_MISMATCH.
+    - MODEL-12: Different numbers of items in ``inp`` and ``out`` are refused with
+      MODEL_PORT_MISMATCH.
+    - MODEL-13: More items than ``max_batch`` are refused with MODEL_PORT_MISMATCH.
+    - MODEL-14: An ``out`` that cannot be written is refused with INFERENCE_FAILED.
+    - MODEL-15: After a call that was refused the model can be called again.
+    - MODEL-16: It forgets nothing with ``drain``, and all of its calls with ``reset``.
+    - MODEL-17: Calls on arrays that come round again keep nothing that they allocate.
+    - MODEL-18: Two models of one artifact do not disturb each other.
     """
 
     metadata: ModelMetadata
@@ -86,8 +102,16 @@ class ComputeModel(abc.ABC):
 class ComputeBackend(abc.ABC):
     """An inference engine; found by name under the entry-point group ``limen.backends``.
 
-    - BACKEND-1: ``load_model`` raises InferenceError for anything that is no model of its format.
-    - BACKEND-2: The engine's absence is InferenceError RESOURCE_UNAVAILABLE naming the extra.
+    - BACKEND-1: ``name`` is the one that the entry point has: letters, digits and _.
+    - BACKEND-2: ``capabilities`` says the same each time: some dtypes, and no batch below 1.
+    - BACKEND-3: ``load_model`` refuses what is no model with INVALID_ARTIFACT.
+    - BACKEND-4: It refuses a model that is cut off with INVALID_ARTIFACT.
+    - BACKEND-5: The error of a refusal names the artifact.
+    - BACKEND-6: After a refusal the backend loads what it can load.
+    - BACKEND-7: An artifact is the same model each time.
+    - BACKEND-8: A model that is given up leaves no thread behind.
+    - BACKEND-9: A model that is given up leaves no memory behind.
+    - BACKEND-10: The engine's absence is RESOURCE_UNAVAILABLE, and says what to install.
     """
 
     name: str

@@ -1,5 +1,6 @@
 """For those who write parts of Limen's kind: contract suites, scripted parts, scenarios."""
 
+from limen.testing._backend_contract import BackendContract, ReferenceModel
 from limen.testing._clock_contract import ClockContract
 from limen.testing._conformance import ClauseOutcome, ClauseResult, ContractReport, run_contract
 from limen.testing._contract import (
@@ -22,6 +23,7 @@ from limen.testing._targets import find_suites
 from limen.testing._telemetry_contract import EventSinkContract, TelemetryContract
 
 __all__ = [
+    "BackendContract",
     "ClauseOutcome",
     "ClauseResult",
     "ClauseTest",
@@ -31,6 +33,7 @@ __all__ = [
     "EdgeContract",
     "EventSinkContract",
     "Inapplicable",
+    "ReferenceModel",
     "Scenario",
     "ScenarioRun",
     "SchedulerContract",
