@@ -102,6 +102,8 @@ class ComputeModel(abc.ABC):
 class ComputeBackend(abc.ABC):
     """An inference engine; found by name under the entry-point group ``limen.backends``.
 
+    What the entry point names is called with ``threads``: how many threads one call may use.
+
     - BACKEND-1: ``name`` is the one that the entry point has: letters, digits and _.
     - BACKEND-2: ``capabilities`` says the same each time: some dtypes, and no batch below 1.
     - BACKEND-3: ``load_model`` refuses what is no model with INVALID_ARTIFACT.
