@@ -59,7 +59,7 @@ def test_a_backend_of_another_package_is_made_with_its_threads(installed: None) 
         ("none", r"is a str, made by found_backends:none; have the entry point name a class"),
         ("gone", r"found_backends:Gone: AttributeError"),
         ("lost", r"no_such_module:Backend: ModuleNotFoundError"),
-        ("god", r"unknown backend 'god'; known: .*good"),
+        ("god", r"unknown backend 'god'; did you mean 'good'"),
     ],
 )
 def test_a_broken_backend_is_named_with_its_entry_point(

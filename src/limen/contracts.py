@@ -1,7 +1,7 @@
 """Every contract in one place, for those who implement one."""
 
 from limen.compute import ComputeBackend, ComputeModel
-from limen.edge import Edge, EdgeConsumer, EdgeProducer
+from limen.edge import Edge, EdgeConsumer, EdgeFactory, EdgeProducer
 from limen.memory import HeaderStore, MemoryManager
 from limen.message import Payload
 from limen.node import Node, Sink, Source, StepContext
@@ -16,6 +16,7 @@ __all__ = [
     "DequeuePolicy",
     "Edge",
     "EdgeConsumer",
+    "EdgeFactory",
     "EdgeProducer",
     "EventSink",
     "HeaderStore",

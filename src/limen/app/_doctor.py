@@ -52,6 +52,7 @@ def diagnose() -> tuple[Finding, ...]:
         *_packages(),
         *_entry_points("limen.backends", "backend"),
         *_entry_points("limen.components", "component"),
+        *_entry_points("limen.edges", "edge"),
         *_surroundings(),
     )
 

@@ -81,6 +81,8 @@ def _items(edge: EdgePlan) -> str:
     text = "1 item" if count == 1 else f"{count} items"
     if edge.policy.lanes == 2:
         text += " in 2 lanes"
+    if edge.policy.ring is not None:
+        text += f" in ring {printable(edge.policy.ring)}"
     if edge.is_feedback:
         text += f", feedback with {len(edge.initial)} initial"
     return text
@@ -108,6 +110,7 @@ def plan_json(plan: Plan, found: Bounds) -> str:
                 "admission": edge.policy.admission.value,
                 "retention": edge.policy.retention.value,
                 "lanes": edge.policy.lanes,
+                "ring": edge.ring,
                 "initial": len(edge.initial),
                 "max_items": edge.policy.caps.max_items,
             }

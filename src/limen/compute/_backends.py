@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 from limen.compute.contract import ComputeBackend
-from limen.errors import ConfigurationError
+from limen.errors import Code, ConfigurationError
+from limen.types import error_text, load_offer
 
 _GROUP = "limen.backends"
 
@@ -18,25 +22,18 @@ def find_backend(name: str, *, threads: int = 1) -> ComputeBackend:
     Raises:
         ConfigurationError: No installed package offers it, or what it offers is no backend.
     """
-    # Imported late: reading package metadata costs a quarter of `import limen`.
-    from importlib.metadata import entry_points
-
-    found = entry_points(group=_GROUP, name=name)
-    if not found:
-        known = ", ".join(sorted(entry_points(group=_GROUP).names))
-        raise ConfigurationError(f"unknown backend {name!r}", remedy=f"known: {known}")
-    entry = next(iter(found))
+    offer = load_offer(_GROUP, name, "backend", code=Code.CONFIGURATION)
     try:
-        backend: object = entry.load()(threads=threads)
-    # Loading runs a package's own code, which may raise anything.
+        backend = cast("Callable[..., object]", offer.value)(threads=threads)
+    # Making one runs a package's own code, which may raise anything.
     except Exception as error:
         raise ConfigurationError(
-            f"backend {name!r} cannot be made by {entry.value}: {type(error).__name__}: {error}",
+            f"backend {name!r} cannot be made by {offer.place}: {error_text(error)}",
             remedy="repair the package that offers it, or install it again",
         ) from error
     if not isinstance(backend, ComputeBackend):
         raise ConfigurationError(
-            f"backend {name!r} is a {type(backend).__qualname__}, made by {entry.value}",
+            f"backend {name!r} is a {type(backend).__qualname__}, made by {offer.place}",
             remedy="have the entry point name a class derived from limen.compute.ComputeBackend",
         )
     return backend

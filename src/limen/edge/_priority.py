@@ -21,6 +21,8 @@ class Priority2(Ring):
         clock: Converts push instants for admission.
     """
 
+    lanes = 2
+
     def __init__(self, caps: QueueCaps, clock: PlatformClock) -> None:
         super().__init__(caps, clock)
         self._high: deque[Entry] = deque()

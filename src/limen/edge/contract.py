@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import abc
 import enum
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from limen.errors import Code, LifecycleError
 from limen.message import MessageHeader
+from limen.platform import PlatformClock
 from limen.policy import EdgePolicy, Item, QueueCaps, Watermark
 from limen.types import MessageToken, Ticks
 
@@ -33,8 +35,12 @@ class EdgeOccupancy(NamedTuple):
     watermark: Watermark
 
 
+@runtime_checkable
 class EdgeProducer(Protocol):
-    """The producer's endpoint."""
+    """The producer's endpoint: all that a runtime uses to put messages in.
+
+    Only the context of the node in front of the edge calls it.
+    """
 
     @property
     def size_bytes(self) -> int:
@@ -55,8 +61,13 @@ class EdgeProducer(Protocol):
         """Say that nothing more comes; idempotent."""
 
 
+@runtime_checkable
 class EdgeConsumer(Protocol):
-    """The consumer's endpoint; places count from the front, in the order of ``try_pop``."""
+    """The consumer's endpoint: all that a runtime uses to take messages out.
+
+    Only the context of the node behind the edge calls it. Places count from the front, in the order
+    of ``try_pop``.
+    """
 
     @property
     def size_bytes(self) -> int:
@@ -88,7 +99,13 @@ class EdgeConsumer(Protocol):
 class Edge(abc.ABC):
     """A bounded queue of tokens with exactly one producer and one consumer.
 
-    The step context decides admission; the edge only enforces its hard caps.
+    The step context decides admission; the edge only enforces its hard caps. Where it returns
+    REJECTED for what was admitted, the message is staged on a BLOCK edge and refused as ``full`` on
+    the others.
+
+    A runtime makes an edge, takes both endpoints before the graph starts, and uses nothing but
+    these and ``occupancy`` from then on. A ring that a graph names is made once more when the graph
+    is verified, and that one is dropped unused: making an edge has no effect that outlasts it.
 
     Order
     - EDGE-1: Items of one class leave in the order in which they entered.
@@ -135,9 +152,17 @@ class Edge(abc.ABC):
     - EDGE-32: Nothing that ``try_push`` and ``try_pop`` allocate is kept once an item has left.
     - EDGE-33: Edges share no state.
 
+    What it says of itself
+    - EDGE-34: ``lanes`` is 2 where what is LATENCY_CRITICAL overtakes the rest, else 1.
+
     Args:
         caps: Limits that hold.
+
+    Attributes:
+        lanes: How many lanes it has; a graph's edge whose policy asks for others is refused.
     """
+
+    lanes: int = 1
 
     def __init__(self, caps: QueueCaps) -> None:
         self.caps = caps
@@ -175,3 +200,7 @@ class Edge(abc.ABC):
 
     @abc.abstractmethod
     def _as_consumer(self) -> EdgeConsumer: ...
+
+
+EdgeFactory = Callable[[QueueCaps, PlatformClock], Edge]
+"""Makes an edge of these caps, in a graph that lives by this clock; what ``limen.edges`` names."""

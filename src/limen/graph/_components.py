@@ -14,10 +14,7 @@ import msgspec
 from limen.errors import Code, ConfigurationError, LimenError
 from limen.graph._problems import Problem
 from limen.node import Node, Sink, Source
-from limen.types import nearest
-
-if typing.TYPE_CHECKING:
-    from importlib.metadata import EntryPoints
+from limen.types import load_offer, nearest, offers
 
 _GROUP = "limen.components"
 _RESERVED = ("policy", "type", "variant")
@@ -31,7 +28,7 @@ def make_component(
     """Build what a ``[nodes.…]`` table describes, or say all that is wrong with it."""
     kind = table.get("type")
     if not isinstance(kind, str):
-        known = ", ".join(sorted(_installed().names))
+        known = ", ".join(offers(_GROUP))
         problem = Problem(
             Code.UNKNOWN_TYPE, f"{place}.type", "the node has no type", f"known: {known}"
         )
@@ -54,13 +51,6 @@ def make_component(
     return _construct(place, kind, maker, table, folder, allow_import)
 
 
-def _installed() -> EntryPoints:
-    # Imported late: reading package metadata costs a sixth of `import limen`.
-    from importlib.metadata import entry_points
-
-    return entry_points(group=_GROUP)
-
-
 def _find(kind: str, allow_import: bool) -> Component | Callable[..., object]:
     if ":" in kind:
         if not allow_import:
@@ -70,22 +60,7 @@ def _find(kind: str, allow_import: bool) -> Component | Callable[..., object]:
                 remedy="graph files are code: allow it with --allow-import if you trust this one",
             )
         return _import(kind)
-    found = _installed().select(name=kind)
-    if not found:
-        raise ConfigurationError(
-            f"unknown node type {kind!r}",
-            code=Code.UNKNOWN_TYPE,
-            remedy=nearest(kind, _installed().names),
-        )
-    entry = next(iter(found))
-    try:
-        return typing.cast("Callable[..., object]", entry.load())
-    except Exception as error:
-        raise ConfigurationError(
-            f"type {kind!r} cannot be loaded from {entry.value}: {type(error).__name__}: {error}",
-            code=Code.UNKNOWN_TYPE,
-            remedy="repair the package that offers it, or install it again",
-        ) from error
+    return typing.cast("Callable[..., object]", load_offer(_GROUP, kind, "node type").value)
 
 
 def _import(kind: str) -> Component | Callable[..., object]:

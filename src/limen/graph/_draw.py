@@ -45,7 +45,7 @@ class Arrow:
         start: Index of the producer.
         end: Index of the consumer.
         carries: Ports, where a node has several, and the payload's type: a line each.
-        keeps: Admission or retention, capacity, lanes and initial tokens: a line each.
+        keeps: Admission or retention, capacity, lanes, ring and initial tokens: a line each.
         is_feedback: Whether initial tokens wait in it.
     """
 
@@ -137,6 +137,8 @@ def _keeps(edge: EdgeSpec) -> tuple[str, ...]:
     queue = f"{policy.kind} {policy.caps.max_items}" if bounded else policy.kind
     if policy.lanes != 1:
         queue += f", {policy.lanes} lanes"
+    if policy.ring is not None:
+        queue += f", ring {printable(policy.ring)}"
     if not tokens:
         return (queue,)
     return queue, "1 initial token" if tokens == 1 else f"{tokens} initial tokens"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from limen.edge import find_edge
 from limen.graph._problems import Problem
 from limen.graph._reader import Reader
 from limen.policy import AdmissionPolicy, EdgePolicy, QueueCaps, RetentionMode
@@ -15,6 +16,7 @@ _KEYS = (
     "max_bytes",
     "max_items",
     "retention",
+    "ring",
     "soft_bytes",
     "soft_items",
 )
@@ -45,11 +47,20 @@ def edge_policy(place: str, table: object) -> tuple[EdgePolicy, list[Problem]]:
     if len(reader.problems) == before:
         caps = reader.build(lambda: QueueCaps(items.max_items, items.soft_items, *sizes), items)
     policy = EdgePolicy(caps, admission)
+    ring = reader.build(lambda: _ring(values.get("ring")), None, key="ring")
     if items is _UNKNOWN:
         return policy, reader.problems
     lanes = values.get("lanes", 1)
-    policy = reader.build(lambda: EdgePolicy(caps, admission, retention, lanes), policy)  # type: ignore[arg-type]
+    policy = reader.build(lambda: EdgePolicy(caps, admission, retention, lanes, ring), policy)  # type: ignore[arg-type]
     return policy, reader.problems
+
+
+def _ring(name: object) -> str | None:
+    """Return the name of a ring that is installed; one that is not has its place here."""
+    named = EdgePolicy(ring=name).ring  # type: ignore[arg-type]
+    if named is not None:
+        find_edge(named)
+    return named
 
 
 def _size(key: str, value: object) -> int | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
+from limen.edge import EdgeFactory
 from limen.errors import Code, LimenError
 from limen.graph._blocking import blocking_problems
 from limen.graph._capacity import edge_problems, edge_warnings
@@ -24,6 +26,7 @@ from limen.graph._names import name_problem
 from limen.graph._order import order_nodes
 from limen.graph._placement import output_problem, placement_problem
 from limen.graph._problems import Problem, refuse
+from limen.graph._rings import resolve_rings
 from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
 from limen.node import FunctionNode, Node, NodePorts, SinkNode, SourceNode
 from limen.types import NodeIndex, PayloadSpec, PortId, PortIndex, TensorSpec, nearest
@@ -43,6 +46,7 @@ class VerifiedGraph:
         defaults: What each node emits in place of a result over its budget, by node index.
         failsafes: What it emits in place of a result that failed.
         warnings: What is legal and probably not meant.
+        rings: What makes the rings that edges name, by name.
     """
 
     spec: GraphSpec
@@ -52,6 +56,7 @@ class VerifiedGraph:
     defaults: tuple[Fallback | None, ...]
     failsafes: tuple[Fallback | None, ...]
     warnings: tuple[str, ...]
+    rings: Mapping[str, EdgeFactory] = field(default_factory=dict)
 
 
 def verify(
@@ -87,6 +92,7 @@ def verify(
         defaults=tuple(check.defaults),
         failsafes=tuple(check.failsafes),
         warnings=tuple(check.warnings),
+        rings=check.rings,
     )
 
 
@@ -105,6 +111,7 @@ class _Check:
         self.initial: list[tuple[object, ...]] = []
         self.defaults: list[Fallback | None] = []
         self.failsafes: list[Fallback | None] = []
+        self.rings: dict[str, EdgeFactory] = {}
 
     def run(self) -> None:
         self._names()
@@ -115,6 +122,7 @@ class _Check:
         self._connections()
         self._inputs()
         self._capacities()
+        self._rings()
         self._placements()
         self._feedback()
         self._constraints()
@@ -422,6 +430,10 @@ class _Check:
                 if consumer is not None and consumer.node == index
             }
             self.problems += input_problems(node, self.ports.get(index), edges)
+
+    def _rings(self) -> None:
+        self.rings, problems = resolve_rings(self.spec.edges)
+        self.problems += problems
 
     def _feedback(self) -> None:
         """Check feedback edges, whose two ends were resolved apart, and make their tokens."""

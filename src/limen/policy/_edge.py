@@ -160,12 +160,15 @@ class EdgePolicy:
             a newer one supersedes it, so that their caps are one item and their admission is
             DROP_OLDEST.
         lanes: 2 lets what is LATENCY_CRITICAL overtake the rest; caps hold over both lanes.
+        ring: What stores the messages, as a package names it in the entry-point group
+            ``limen.edges``; by lanes and payload if not given. It changes no decision.
     """
 
     caps: QueueCaps = field(default_factory=lambda: QueueCaps(64))
     admission: AdmissionPolicy = AdmissionPolicy.BLOCK
     retention: RetentionMode = RetentionMode.FIFO
     lanes: int = 1
+    ring: str | None = None
 
     def __post_init__(self) -> None:
         require_type("caps", self.caps, QueueCaps, "use QueueCaps(max_items)")
@@ -178,6 +181,10 @@ class EdgePolicy:
         object.__setattr__(self, "lanes", plain_int(self.lanes))
         if type(self.lanes) is not int or self.lanes not in (1, 2):
             raise ConfigurationError(f"lanes is {self.lanes!r}", remedy="an edge has 1 lane, or 2")
+        if self.ring is not None and (not isinstance(self.ring, str) or not self.ring):
+            raise ConfigurationError(
+                f"ring is {self.ring!r}", remedy="name an installed one as text, or leave it out"
+            )
         if self.retention is not RetentionMode.FIFO:
             self._check_single_value()
 

@@ -68,14 +68,11 @@ class NodeContext(NodeCalls):
 
     def in_occupancy(self, port: str) -> EdgeOccupancy:
         """Return how full an input's edge is."""
-        link = self._input(port)
-        return link.ring.occupancy(link.plan.policy)
+        return self._input(port).occupancy
 
     def out_occupancy(self, port: str) -> EdgeOccupancy:
         """Return how full an output's edge is; of several, the one with the least room."""
-        occupancies = [
-            link.ring.occupancy(link.plan.policy) for link in self.outputs[self._output(port)].links
-        ]
+        occupancies = [link.occupancy for link in self.outputs[self._output(port)].links]
         return max(occupancies, key=lambda o: (o.watermark, o.items))
 
     def in_peek_header(self, port: str) -> MessageHeader | None:

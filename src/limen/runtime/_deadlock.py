@@ -97,7 +97,7 @@ def _for_room(context: NodeContext, link: Link, names: Sequence[str]) -> Waiting
     caps = link.plan.policy.caps
     filled = f"{link.waiting} of {caps.max_items} items"
     if caps.max_bytes is not None:
-        filled += f", {link.ring.size_bytes} of {caps.byte_limit} B"
+        filled += f", {link.consumer.size_bytes} of {caps.byte_limit} B"
     staged = f", {len(link.staged)} staged" if link.staged else ""
     text = f"{context.plan.name} waits for room on {link.plan.name} ({filled}{staged})"
     return Waiting(context.plan.name, link.plan.name, on, text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from limen.edge import open_edge
 from limen.memory import ReturnRing, SharedSlots
 from limen.message import Message, MessageFlags, MessageHeader
 from limen.policy import (
@@ -57,10 +58,11 @@ class Link(ProducerSide):
         back: ReturnRing,
         journal: Journal,
     ) -> None:
-        super().__init__(plan, slots, journal)
+        opened = open_edge(plan.ring, plan.make, plan.policy, journal.clock)
+        super().__init__(plan, opened.edge, opened.producer, slots, journal)
         self.into = into
         self.name = name
-        self.consumer = self.ring.consumer()
+        self.consumer = opened.consumer
         self.hold: list[Held] = []
         # Of the hold, how many from the front on an earlier step presented.
         self.presented = 0
@@ -72,6 +74,11 @@ class Link(ProducerSide):
         self._judges_deadlines = into.requires_deadline or into.drops_late
 
     # What readiness and batching see.
+
+    @property
+    def waiting(self) -> int:
+        """Messages in the ring."""
+        return len(self.consumer)
 
     @property
     def held(self) -> int:
@@ -100,7 +107,7 @@ class Link(ProducerSide):
     @property
     def primed(self) -> bool:
         """Whether a latch has a value."""
-        return bool(self.hold) or bool(len(self.ring))
+        return bool(self.hold) or bool(len(self.consumer))
 
     @property
     def is_ready(self) -> bool:
@@ -128,7 +135,7 @@ class Link(ProducerSide):
     def state(self) -> InputState:
         """What readiness and ends of the consumer see."""
         return InputState(
-            ready=bool(len(self.ring)) if self.is_latch else self.is_ready,
+            ready=bool(len(self.consumer)) if self.is_latch else self.is_ready,
             closed=self.consumer.closed,
             primed=self.is_latch and self.primed,
             latch=self.is_latch,
@@ -139,7 +146,7 @@ class Link(ProducerSide):
 
     def front_deadline_ns(self) -> int | None:
         """Return the effective deadline of the message that would be taken next."""
-        if len(self.ring) == 0:
+        if len(self.consumer) == 0:
             return None
         header = self.consumer.header_at(0)
         return self.effective_deadline_ns(header, self.consumer.push_tick_at(0))
@@ -154,7 +161,7 @@ class Link(ProducerSide):
         while self.hold and not self.into.freshness.delivers and self._is_stale(self.hold[0]):
             self.drop(Unfit.STALE)
             purged = True
-        while len(self.ring):
+        while len(self.consumer):
             front = Held(
                 self.consumer.try_peek_at(0),
                 self.consumer.header_at(0),
@@ -264,7 +271,7 @@ class Link(ProducerSide):
 
     def refresh(self) -> bool:
         """Move a latch's newer value into the hold, where it replaces the older; whether any."""
-        newer = len(self.ring) > 0
+        newer = len(self.consumer) > 0
         if newer:
             if self.hold:
                 self.consume()
@@ -311,7 +318,7 @@ class Link(ProducerSide):
         # What was taken and never presented is left only where an interrupt broke off a call.
         while self.hold:
             self.drop(reason)
-        while len(self.ring):
+        while len(self.consumer):
             self.take()
             self.drop(reason)
         self.give_up_staged(refusal)
@@ -346,7 +353,7 @@ class Link(ProducerSide):
             refused=by_name(self.refused),
             taken=self.taken,
             evicted=by_name(self.evicted),
-            ring=len(self.ring),
+            ring=len(self.consumer),
             peak=self.peak,
         )
 

@@ -88,7 +88,7 @@ class LivenessMonitor:
                     link.into.gap_ticks,
                     index,
                     lambda link=link: self._start if link.last_push is None else link.last_push,  # type: ignore[misc] # the default binds the loop's value
-                    lambda link=link: link.ring.ended,  # type: ignore[misc] # likewise
+                    lambda link=link: link.consumer.ended,  # type: ignore[misc] # likewise
                     link.plan.producer.node in self._sources,
                 )
         if context.plan.step_gap_ticks is not None:

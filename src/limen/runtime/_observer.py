@@ -117,12 +117,12 @@ def _name_of(result: StepResult | YieldUntil | None) -> str:
 
 
 def _snapshot(link: Link, now_ns: int) -> EdgeSnapshot:
-    occupancy = link.ring.occupancy(link.plan.policy)
+    occupancy = link.occupancy
     return EdgeSnapshot(
         now_ns,
         link.plan.name,
         occupancy.items,
-        link.ring.size_bytes,
+        occupancy.size_bytes,
         len(link.staged),
         len(link.hold),
         occupancy.watermark.name.lower(),

@@ -134,7 +134,7 @@ class OutputPort:
             token
             for link in self.links
             for token in (
-                *(link.consumer.try_peek_at(index) for index in range(len(link.ring))),
+                *(link.consumer.try_peek_at(index) for index in range(link.waiting)),
                 *link.staged,
                 *(held.token for held in link.hold),
             )

@@ -6,7 +6,7 @@ import logging
 from collections import Counter, deque
 from typing import assert_never
 
-from limen.edge import HeapRing, Priority2, Ring, StaticRing
+from limen.edge import Edge, EdgeOccupancy, EdgeProducer, PushResult
 from limen.memory import SharedSlots
 from limen.message import MessageHeader
 from limen.node import PushOutcome
@@ -24,20 +24,18 @@ from limen.telemetry import POWERS_OF_TEN, Loss
 from limen.types import MessageToken, Ticks
 
 _log = logging.getLogger("limen")
-_RINGS: dict[str, type[Ring]] = {
-    "static": StaticRing,
-    "heap": HeapRing,
-    "priority2": Priority2,
-}
 
 
 class ProducerSide:
     """What an output does to one of its edges; ``Link`` adds what the consumer does.
 
-    It writes the producer's counters and gives shares of slots up directly.
+    It writes the producer's counters and gives shares of slots up directly. It uses of the edge
+    what ``limen.edge.contract`` names, whoever made it.
 
     Args:
         plan: The edge.
+        edge: What stores its messages.
+        producer: The endpoint to push into.
         slots: Those of the output it begins at.
         journal: The run's.
 
@@ -46,17 +44,24 @@ class ProducerSide:
         limited: Whether any message so far carried an age limit of its own.
     """
 
-    def __init__(self, plan: EdgePlan, slots: SharedSlots, journal: Journal) -> None:
-        ring = _RINGS[plan.ring](plan.policy.caps, journal.clock)
+    def __init__(
+        self,
+        plan: EdgePlan,
+        edge: Edge,
+        producer: EdgeProducer,
+        slots: SharedSlots,
+        journal: Journal,
+    ) -> None:
         self.plan = plan
         self.slots = slots
         self.manager = slots.manager
-        self.ring = ring
-        self.producer = ring.producer()
+        self.edge = edge
+        self.producer = producer
         self.blocks = plan.policy.admission is AdmissionPolicy.BLOCK
         self.is_latch = plan.policy.is_latch
         self.staged: deque[MessageToken] = deque()
         self.producer_ended = False
+        self._closed = False
         self.consumer_ended = False
         # Since the last take something found no room: a batch that waits for more waits in vain.
         self.pressed = False
@@ -70,14 +75,14 @@ class ProducerSide:
         self._journal = journal
 
     @property
-    def waiting(self) -> int:
-        """Messages in the ring."""
-        return len(self.ring)
+    def occupancy(self) -> EdgeOccupancy:
+        """How full the ring is, by the edge's policy."""
+        return self.edge.occupancy(self.plan.policy)
 
     @property
     def watermark(self) -> Watermark:
-        """How full the ring is."""
-        return self.ring.occupancy(self.plan.policy).watermark
+        """How full the ring is, against its caps."""
+        return self.edge.occupancy(self.plan.policy).watermark
 
     @property
     def has_room(self) -> bool:
@@ -96,7 +101,8 @@ class ProducerSide:
     def begin(self, token: MessageToken) -> None:
         """Put an initial token into the ring, before the first decision."""
         self.offered += 1
-        self._push(token, "initial")
+        if not self._push(token, "initial"):
+            self._refuse(token, Refusal.FULL, PushOutcome.REJECTED)
 
     def offer(self, token: MessageToken) -> PushOutcome:
         """Decide about a stored message and act on the decision."""
@@ -123,23 +129,28 @@ class ProducerSide:
             case AdmissionVerdict.ADMIT | AdmissionVerdict.EVICT:
                 for why in evict:
                     self._evict(why)
-                self._push(token)
-                return PushOutcome.ENQUEUED
+                if self._push(token):
+                    return PushOutcome.ENQUEUED
+                # No ring that keeps its contract comes here.
+                if self.blocks:
+                    return self._stage(token)
+                return self._refuse(token, Refusal.FULL, PushOutcome.REJECTED)
             case unreachable:
                 assert_never(unreachable)
 
     def flush(self) -> bool:
         """Move staged messages into the ring, in order, as many as fit; whether any moved."""
         moved = False
-        while self.staged and self._staged_head_fits():
-            self._push(self.staged.popleft(), "unstaged")
+        while self.staged and self._staged_head_fits() and self._push(self.staged[0], "unstaged"):
+            self.staged.popleft()
             moved = True
         return moved
 
     def close_if_done(self) -> bool:
         """Close the edge once its producer has ended and nothing is staged; whether it closed."""
-        if self.producer_ended and not self.staged and not self.ring.ended:
+        if self.producer_ended and not self.staged and not self._closed:
             self.producer.close()
+            self._closed = True
             return True
         return False
 
@@ -150,19 +161,23 @@ class ProducerSide:
 
     def _staged_head_fits(self) -> bool:
         size = self.manager.peek_header(self.staged[0]).payload_size_bytes
-        return self.plan.policy.caps.fits(len(self.ring), self.ring.size_bytes, size)
+        ring = self.producer
+        return self.plan.policy.caps.fits(len(ring), ring.size_bytes, size)
 
     def _sequence(self, token: MessageToken) -> int:
         return self.manager.peek_header(token).sequence
 
-    def _push(self, token: MessageToken, reason: str = "") -> None:
+    def _push(self, token: MessageToken, reason: str = "") -> bool:
+        """Put a token into the ring; whether the ring took it."""
         header = self.manager.peek_header(token)
-        self.producer.try_push(token, header, self._journal.tick)
+        if self.producer.try_push(token, header, self._journal.tick) is not PushResult.ENQUEUED:
+            return False
         self.pushed += 1
         self.last_push = self._journal.tick
         self.limited = self.limited or header.max_age_ns is not None
-        self.peak = max(self.peak, len(self.ring))
+        self.peak = max(self.peak, len(self.producer))
         self._journal.note(self.plan.name, "push", header.sequence, reason)
+        return True
 
     def _stage(self, token: MessageToken) -> PushOutcome:
         self.staged.append(token)

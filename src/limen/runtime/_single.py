@@ -257,7 +257,7 @@ class SingleThreadRuntime(LimenRuntime):
         """End what has not ended and release every node; idempotent."""
         if self._state is not _State.RUNNING:
             return
-        left = sum(len(link.ring) + len(link.staged) for link in self._links)
+        left = sum(link.waiting + len(link.staged) for link in self._links)
         if left:
             noun = "message was" if left == 1 else "messages were"
             self._notes.append(f"{left} {noun} left and given up")

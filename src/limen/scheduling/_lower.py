@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from limen.edge import EdgeFactory, HeapRing, Priority2, StaticRing
 from limen.errors import Code, GraphError
 from limen.graph import (
     Fallback,
@@ -19,6 +20,7 @@ from limen.policy import (
     BatchingTicks,
     DefaultOnTimeout,
     Degrade,
+    EdgePolicy,
     EmitFailsafe,
     ErrorAction,
     OnMiss,
@@ -45,6 +47,7 @@ from limen.types import (
     EdgeIndex,
     NodeIndex,
     ObjectSpec,
+    PayloadSpec,
     PortId,
     PortIndex,
     TensorSpec,
@@ -152,7 +155,7 @@ def _edge(
     out = graph.ports[producer.node].outputs[producer.port]
     into = graph.ports[consumer.node].inputs[consumer.port].name
     deadline = nodes[consumer.node].policy.deadline_rule
-    ring = "static" if isinstance(out.spec, TensorSpec) else "heap"
+    ring, make = _ring(graph, spec.policy, out.spec)
     return EdgePlan(
         index=index,
         name=f"{nodes[producer.node].name}.{out.name} -> {nodes[consumer.node].name}.{into}",
@@ -161,7 +164,8 @@ def _edge(
         policy=spec.policy,
         default_ns=_whole_ticks_ns(clock, deadline.default_ns),
         slack_ns=_whole_ticks_ns(clock, deadline.slack_ns) or 0,
-        ring="priority2" if spec.policy.lanes == 2 else ring,
+        ring=ring,
+        make=make,
         hold=inputs[consumer.node][consumer.port].batching.max_items,
         initial=graph.initial[index],
         placement=decide_placement(
@@ -169,6 +173,19 @@ def _edge(
             out.memory,
         ),
     )
+
+
+def _ring(
+    graph: VerifiedGraph, policy: EdgePolicy, payload: PayloadSpec
+) -> tuple[str, EdgeFactory]:
+    """Return the ring that a policy names, else the one that suits lanes and payload."""
+    if policy.ring is not None:
+        return policy.ring, graph.rings[policy.ring]
+    # These are what our entry points name; without looking there, a graph that names none needs no
+    # package metadata.
+    if policy.lanes == 2:
+        return "priority2", Priority2
+    return ("static", StaticRing) if isinstance(payload, TensorSpec) else ("heap", HeapRing)
 
 
 def _node(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from limen.edge import EdgeFactory
 from limen.errors import Code, GraphError
 from limen.memory import Placement
 from limen.node import Node, NodeKind, NodePorts
@@ -106,7 +107,9 @@ class EdgePlan:
         policy: Caps and admission.
         default_ns: The consumer's default deadline.
         slack_ns: The consumer's slack.
-        ring: How it is stored: ``static``, ``heap`` or ``priority2``.
+        ring: How it is stored, as in the entry-point group ``limen.edges``: ``static``, ``heap``,
+            ``priority2``, or what the policy names.
+        make: What makes it.
         hold: Most messages that its consumer holds.
         initial: Payloads of initial tokens; they make it a feedback edge.
         placement: Whether its consumer can use payloads where they lie.
@@ -120,6 +123,7 @@ class EdgePlan:
     default_ns: int | None
     slack_ns: int
     ring: str
+    make: EdgeFactory
     hold: int
     initial: tuple[object, ...]
     placement: Placement = Placement.ZERO_COPY

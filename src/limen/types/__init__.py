@@ -18,6 +18,7 @@ from limen.types._ids import (
     make_trace_id,
     split_trace_id,
 )
+from limen.types._offers import Offer, load_offer, offers
 from limen.types._specs import (
     Axis,
     ObjectSpec,
@@ -59,6 +60,7 @@ __all__ = [
     "MessageToken",
     "NodeIndex",
     "ObjectSpec",
+    "Offer",
     "PayloadSpec",
     "PortId",
     "PortIndex",
@@ -72,8 +74,10 @@ __all__ = [
     "error_text",
     "format_bytes",
     "format_ns",
+    "load_offer",
     "make_trace_id",
     "nearest",
+    "offers",
     "parse_duration_ns",
     "parse_offset_ns",
     "parse_size_bytes",
