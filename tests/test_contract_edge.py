@@ -115,6 +115,18 @@ class EvictsHighFirst(Priority2):
         return self._at(index)
 
 
+class HidesItsLanes(Priority2):
+    """Says that it has one."""
+
+    lanes = 1
+
+
+class ClaimsLanes(StaticRing):
+    """Says that it has two."""
+
+    lanes = 2
+
+
 class OneTooMany(HeapRing):
     """Takes one past a cap of two."""
 
@@ -354,7 +366,7 @@ _SABOTEURS: dict[str, tuple[Callable[[QueueCaps, PlatformClock], Edge], str]] = 
     "EDGE-2": (ForgetsOrderAfterWrap, "pushed 0 to 19"),
     "EDGE-3": (HighLaneLast, "popped [0, 2, 4, 1, 3]"),
     "EDGE-4": (EvictsHighFirst, "evicted [1, 3, 0, 2, 4]"),
-    "EDGE-5": (Priority2, "([1, 3, 0, 2, 4], [0, 2, 4, 1, 3])"),
+    "EDGE-5": (HidesItsLanes, "([1, 3, 0, 2, 4], [0, 2, 4, 1, 3])"),
     "EDGE-6": (OneTooMany, "gave ENQUEUED, ENQUEUED, ENQUEUED"),
     "EDGE-7": (ForgetsBytes, "3 B on top of 8 of max_bytes=10 gave ENQUEUED"),
     "EDGE-8": (NotQuiteFull, "gave ENQUEUED, REJECTED"),
@@ -383,6 +395,7 @@ _SABOTEURS: dict[str, tuple[Callable[[QueueCaps, PlatformClock], Edge], str]] = 
     "EDGE-31": (ClosesOnce, "the second close: "),
     "EDGE-32": (KeepsHeaders, "B were kept"),
     "EDGE-33": (SharesBytes, "using one edge changed another"),
+    "EDGE-34": (ClaimsLanes, "lanes says 2, and its suite 1"),
 }
 
 

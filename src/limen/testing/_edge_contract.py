@@ -30,7 +30,7 @@ _CYCLES = 2_000
 
 
 class EdgeContract(Contract):
-    """Holds an edge to EDGE-1 … EDGE-33; write ``make``."""
+    """Holds an edge to EDGE-1 … EDGE-34; write ``make``."""
 
     subjects = (Edge,)
     capabilities: ClassVar[Mapping[str, str]] = {
@@ -387,6 +387,12 @@ class EdgeContract(Contract):
         first.producer.close()
         after = other.state(), other.consumer.ended
         assert after == before, f"using one edge changed another from {before} to {after}"
+
+    @needs("storage")
+    def test_edge_34_it_says_how_many_lanes_it_has(self) -> None:
+        said = self.make(QueueCaps(2), NoopClock()).lanes
+        wanted = 1 if "lanes" in self.lacks else 2
+        assert said == wanted, f"lanes says {said}, and its suite {wanted}"
 
     def _ends(self, max_items: int, max_bytes: int | None = None) -> _Ends:
         return _Ends(self.make(QueueCaps(max_items, max_bytes=max_bytes), NoopClock()))
