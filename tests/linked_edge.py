@@ -158,10 +158,11 @@ class LinkedEdge(Edge):
 
 
 class _Moody:
-    """An endpoint that turns every second push away, whatever the caps allow."""
+    """An endpoint that turns one push of every so many away, whatever the caps allow."""
 
-    def __init__(self, real: EdgeProducer) -> None:
+    def __init__(self, real: EdgeProducer, every: int) -> None:
         self._real = real
+        self._every = every
         self._asked = 0
 
     @property
@@ -176,7 +177,7 @@ class _Moody:
 
     def try_push(self, token: MessageToken, header: MessageHeader, now: Ticks) -> PushResult:
         self._asked += 1
-        if self._asked % 2 == 0:
+        if self._asked % self._every == 0:
             return PushResult.REJECTED
         return self._real.try_push(token, header, now)
 
@@ -188,10 +189,17 @@ class _Moody:
 
 
 class MoodyEdge(LinkedEdge):
-    """Breaks its contract: it rejects what fits."""
+    """Breaks its contract: it rejects every second message, though it fits."""
 
     def _as_producer(self) -> EdgeProducer:
-        return _Moody(super()._as_producer())
+        return _Moody(super()._as_producer(), 2)
+
+
+class ShutEdge(LinkedEdge):
+    """Breaks its contract: it rejects every message."""
+
+    def _as_producer(self) -> EdgeProducer:
+        return _Moody(super()._as_producer(), 1)
 
 
 class Deaf(LinkedEdge):

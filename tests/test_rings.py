@@ -8,12 +8,16 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from hypothesis import settings
 
 import limen
+import linked_edge
 from limen.app import make_runtime
 from limen.cli import main
+from limen.compute import find_backend
 from limen.edge import RING_GROUP, Edge, Ring, find_edge
 from limen.errors import Code, ConfigurationError, GraphError
 from limen.graph import to_dot, to_mermaid, to_svg, verify
@@ -25,6 +29,7 @@ from limen.runtime import SingleThreadRuntime
 from limen.scheduling import Plan
 from limen.telemetry import DecisionLog
 from limen.testing import EdgeContract, Scenario, first_difference, load_scenario, run
+from limen.testing.machines import EdgeMachine
 from limen.types import Ticks, offers
 from linked_edge import LinkedEdge
 
@@ -33,6 +38,7 @@ OFFERED = {
     "linked": "linked_edge:LinkedEdge",
     "moody": "linked_edge:MoodyEdge",
     "deaf": "linked_edge:Deaf",
+    "shut": "linked_edge:ShutEdge",
     "seven": "linked_edge:seven",
     "dear": "linked_edge:dear",
     "without_clock": "linked_edge:without_clock",
@@ -44,19 +50,30 @@ OFFERED = {
 
 
 class LinkedEdgeSuite(EdgeContract):
-    lacks: Mapping[str, str] = {"lanes": "one queue for all classes"}
+    lacks: ClassVar[Mapping[str, str]] = {"lanes": "one queue for all classes"}
 
     def make(self, caps: QueueCaps, clock: PlatformClock) -> Edge:
         return LinkedEdge(caps, clock)
 
 
-def install(folder: Path, package: str, rings: Mapping[str, str]) -> None:
-    """Write what an installer leaves of a package that offers rings."""
+class LinkedEdgeMachine(EdgeMachine):
+    def make(self, caps: QueueCaps, clock: PlatformClock) -> Edge:
+        return LinkedEdge(caps, clock)
+
+
+TestLinkedEdge = LinkedEdgeMachine.TestCase
+TestLinkedEdge.settings = settings(max_examples=40, stateful_step_count=30)
+
+
+def install(
+    folder: Path, package: str, offered: Mapping[str, str], group: str = RING_GROUP
+) -> None:
+    """Write what an installer leaves of a package that offers something by name."""
     info = folder / f"{package}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    lines = [f"{name} = {place}" for name, place in rings.items()]
-    (info / "entry_points.txt").write_text("\n".join([f"[{RING_GROUP}]", *lines, ""]))
+    lines = [f"{name} = {place}" for name, place in offered.items()]
+    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
 
 
 @pytest.fixture
@@ -212,6 +229,14 @@ def test_what_a_ring_rejects_against_its_contract_is_staged_or_refused_and_never
 
 
 @pytest.mark.usefixtures("acme")
+def test_a_ring_that_takes_nothing_ends_in_a_deadlock_that_is_reported() -> None:
+    graph, sink = graph_of(named("shut"))
+    statistics = limen.run(graph, clock=SimClock()).statistics
+    assert (sink.kept, statistics.outcome, statistics.closes) == ([], "deadlocked", True)
+    assert statistics.edges[0].refused == {"stopped": 1}
+
+
+@pytest.mark.usefixtures("acme")
 def test_an_unknown_ring_is_one_problem_with_every_edge_that_names_it() -> None:
     graph, sink = graph_of(named("linkd"))
     graph.add("also", Keep()).connect("numbers", "also", named("linkd"))
@@ -278,7 +303,7 @@ def test_a_ring_with_other_lanes_than_asked_for_is_refused(
 
 def test_a_plan_whose_ring_turns_out_to_be_no_edge_makes_no_runtime() -> None:
     plan = limen.check(graph_of()[0], SimClock())
-    edges = tuple(replace(edge, ring="odd", make=lambda caps, clock: 7) for edge in plan.edges)
+    edges = tuple(replace(edge, ring="odd", make=linked_edge.seven) for edge in plan.edges)
     with pytest.raises(ConfigurationError, match="ring 'odd' makes a int"):
         SingleThreadRuntime(replace(plan, edges=edges), SimClock())
 
@@ -350,6 +375,24 @@ def test_a_graph_that_names_no_ring_needs_no_package_metadata(
     graph, sink = graph_of()
     limen.run(graph, clock=SimClock())
     assert sink.kept == [2, 1, 0]
+
+
+def test_node_types_and_backends_are_looked_up_in_the_same_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    install(site, "acme", {"csv": "acme_leaving:Csv"}, "limen.components")
+    install(site, "rival", {"onnxruntime": "rival:Engine", "acme": "gone:Engine"}, "limen.backends")
+    monkeypatch.syspath_prepend(site)
+    path = tmp_path / "graph.toml"
+    path.write_text(_GRAPH.format(ring="static").replace("discard", "csv"))
+    ours = "acme_leaving:Csv, limen.io:CsvSource"
+    with pytest.raises(GraphError, match=f"node type 'csv' is offered more than once: {ours}"):
+        limen.load(path)
+    with pytest.raises(ConfigurationError, match="backend 'onnxruntime' is offered more than once"):
+        find_backend("onnxruntime")
+    with pytest.raises(ConfigurationError, match="backend 'acme' cannot be loaded from gone:Engin"):
+        find_backend("acme")
 
 
 _GRAPH = """limen = 1

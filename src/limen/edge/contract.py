@@ -65,8 +65,8 @@ class EdgeProducer(Protocol):
 class EdgeConsumer(Protocol):
     """The consumer's endpoint: all that a runtime uses to take messages out.
 
-    Only the context of the node behind the edge calls it. Places count from the front, in the order
-    of ``try_pop``.
+    Only the context of the node behind the edge calls it, and between steps the runtime, for its
+    accounts. Places count from the front, in the order of ``try_pop``.
     """
 
     @property

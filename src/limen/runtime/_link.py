@@ -102,7 +102,7 @@ class Link(ProducerSide):
         """Whether waiting for more items is in vain."""
         if self.pressed or self.watermark is Watermark.AT_OR_ABOVE_HARD:
             return True
-        return bool(self.staged) and not self._staged_head_fits()
+        return bool(self.staged) and not self._staged_head_fits(self.consumer)
 
     @property
     def primed(self) -> bool:

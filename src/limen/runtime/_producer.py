@@ -6,7 +6,7 @@ import logging
 from collections import Counter, deque
 from typing import assert_never
 
-from limen.edge import Edge, EdgeOccupancy, EdgeProducer, PushResult
+from limen.edge import Edge, EdgeConsumer, EdgeOccupancy, EdgeProducer, PushResult
 from limen.memory import SharedSlots
 from limen.message import MessageHeader
 from limen.node import PushOutcome
@@ -141,7 +141,11 @@ class ProducerSide:
     def flush(self) -> bool:
         """Move staged messages into the ring, in order, as many as fit; whether any moved."""
         moved = False
-        while self.staged and self._staged_head_fits() and self._push(self.staged[0], "unstaged"):
+        while (
+            self.staged
+            and self._staged_head_fits(self.producer)
+            and self._push(self.staged[0], "unstaged")
+        ):
             self.staged.popleft()
             moved = True
         return moved
@@ -159,10 +163,10 @@ class ProducerSide:
         while self.staged:
             self._refuse(self.staged.popleft(), reason, PushOutcome.REJECTED)
 
-    def _staged_head_fits(self) -> bool:
+    def _staged_head_fits(self, end: EdgeProducer | EdgeConsumer) -> bool:
+        """Whether there is room, as seen from an end of the edge, for what is staged first."""
         size = self.manager.peek_header(self.staged[0]).payload_size_bytes
-        ring = self.producer
-        return self.plan.policy.caps.fits(len(ring), ring.size_bytes, size)
+        return self.plan.policy.caps.fits(len(end), end.size_bytes, size)
 
     def _sequence(self, token: MessageToken) -> int:
         return self.manager.peek_header(token).sequence
