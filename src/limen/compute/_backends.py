@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 from limen.compute.contract import ComputeBackend
-from limen.errors import Code, ConfigurationError
+from limen.errors import Code, ConfigurationError, LimenError
 from limen.types import error_text, load_offer
 
 _GROUP = "limen.backends"
@@ -25,6 +25,9 @@ def find_backend(name: str, *, threads: int = 1) -> ComputeBackend:
     offer = load_offer(_GROUP, name, "backend", code=Code.CONFIGURATION)
     try:
         backend = cast("Callable[..., object]", offer.value)(threads=threads)
+    except LimenError:
+        # It says what is wrong with what it was given, as an extra or a number of threads.
+        raise
     # Making one runs a package's own code, which may raise anything.
     except Exception as error:
         raise ConfigurationError(
