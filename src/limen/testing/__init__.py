@@ -16,6 +16,7 @@ from limen.testing._contract import (
 )
 from limen.testing._edge_contract import EdgeContract
 from limen.testing._errors import code_raised
+from limen.testing._runtime_contract import RuntimeContract
 from limen.testing._scenario import Scenario, ScenarioRun, first_difference, load_scenario, run
 from limen.testing._scheduler_contract import SchedulerContract
 from limen.testing._scripted import ScriptedModel, ScriptedNode, ScriptedSink, ScriptedSource
@@ -34,6 +35,7 @@ __all__ = [
     "EventSinkContract",
     "Inapplicable",
     "ReferenceModel",
+    "RuntimeContract",
     "Scenario",
     "ScenarioRun",
     "SchedulerContract",
