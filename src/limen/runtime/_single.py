@@ -117,7 +117,7 @@ class SingleThreadRuntime(LimenRuntime):
         self._outcome = "running"
         self._notes: list[str] = []
         self._waiting: tuple[Waiting, ...] = ()
-        self._misuses = 0
+        self._misuses: list[str] = []
         self._idle_polls = 0
         self._points = 0
         self._stopped_at: int | None = None
@@ -148,6 +148,11 @@ class SingleThreadRuntime(LimenRuntime):
     def stopped_at(self) -> int | None:
         """The decision point, counted from 0, that first saw a stop; None if none did."""
         return self._stopped_at
+
+    @property
+    def misuses(self) -> tuple[str, ...]:
+        """What checked memory found so far: who did what, in words."""
+        return tuple(self._misuses)
 
     def start(self) -> None:
         """Initialise and start every node, in index order."""
@@ -241,13 +246,13 @@ class SingleThreadRuntime(LimenRuntime):
             if context is None:
                 self._halt(misuse.error)
             else:
-                self._misuses += 1
+                self._misuses.append(f"{misuse.node}: {describe_error(misuse.error)}")
                 context.misused(misuse)
                 self._settle_failures(context)
 
     def _halt(self, error: ManagerError) -> None:
         """End the run for a misuse of memory that no node can be blamed for."""
-        self._misuses += 1
+        self._misuses.append(describe_error(error))
         if self._outcome != "halted":
             self._outcome = "halted"
             self._journal.note("graph", "halt")
@@ -315,7 +320,8 @@ class SingleThreadRuntime(LimenRuntime):
     def _memory_notes(self) -> list[str]:
         if self._ledger is None:
             return []
-        found = {0: "no misuse", 1: "1 misuse"}.get(self._misuses, f"{self._misuses} misuses")
+        count = len(self._misuses)
+        found = {0: "no misuse", 1: "1 misuse"}.get(count, f"{count} misuses")
         return [f"memory was checked: {found} found"]
 
     def _limits(self) -> bool:

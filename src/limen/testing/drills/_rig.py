@@ -1,0 +1,298 @@
+"""Runs a graph under a fault, twice, and finds out whether all is as it must be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from limen.errors import ConfigurationError
+from limen.graph import Graph
+from limen.node import NodeKind
+from limen.platform import SimClock
+from limen.runtime import SingleThreadRuntime
+from limen.scheduling import NodePlan, Plan, lower
+from limen.telemetry import Decision, DecisionLog, EdgeSnapshot, Event, Telemetry, TelemetrySwitches
+from limen.testing._clock import DrillClock
+from limen.testing._copy import copied_parts
+from limen.testing._scenario import first_difference
+from limen.testing._stand import Given, Listener, Stand, Tap, kept, with_parts, with_stands
+from limen.testing.drills._judge import Outcome, what_is_not_as_expected, what_never_holds
+from limen.testing.drills._options import Settings
+from limen.testing.drills._places import prepare
+from limen.testing.drills._report import Arrival, DrillReport, losses_of
+from limen.types import format_bytes, format_ns, parse_duration_ns, require_type
+
+Mark = Callable[[], None]
+"""Says that the fault strikes now."""
+
+
+class Fault:
+    """What is done to a run; by itself nothing. One object serves several runs.
+
+    Attributes:
+        may_halt: Whether the graph may halt of it without the test saying so.
+    """
+
+    may_halt: bool = False
+
+    def plan(self, plan: Plan) -> Plan:
+        """Return the Plan that runs."""
+        return plan
+
+    def clock(self, stop_at: int) -> DrillClock:
+        """Return the clock of one run."""
+        return DrillClock(stop_at)
+
+    def taps(self, clock: DrillClock, mark: Mark) -> Mapping[str, Tap]:
+        """Return what is done to nodes, by name; new ones for each run."""
+        return {}
+
+    def missed(self, run: Outcome) -> str:
+        """Return why the fault did not strike at all, and what to do; empty if it did."""
+        return ""
+
+
+class _SinkListener(Listener):
+    """Keeps what a sink used."""
+
+    def __init__(self, clock: DrillClock) -> None:
+        self._clock = clock
+        self.arrivals: list[Arrival] = []
+
+    def given(self, given: Given) -> None:
+        for port, message in given:
+            place, at, header = len(self.arrivals), self._clock.now_ticks(), message.header
+            self.arrivals.append(Arrival(port, header, kept(message.payload), at, 0))
+            self._clock.at_end_of_call(lambda end, place=place: self._aged(place, end))
+
+    def _aged(self, place: int, end: int) -> None:
+        arrival = self.arrivals[place]
+        # What was created in the future has no age, as in reports.
+        age_ns = max(0, end - arrival.header.creation_tick)
+        self.arrivals[place] = dataclasses.replace(arrival, age_ns=age_ns)
+
+
+class _ByteWatch(Telemetry):
+    """Finds queues that hold more bytes than their caps allow."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._caps = {
+            edge.name: edge.policy.caps.byte_limit
+            for edge in plan.edges
+            if edge.policy.caps.max_bytes is not None
+        }
+        self.found: dict[str, str] = {}
+
+    def push_event(self, event: Event) -> None:
+        if isinstance(event, EdgeSnapshot):
+            cap = self._caps.get(event.edge)
+            if cap is not None and event.size_bytes > cap:
+                self.found[event.edge] = (
+                    f"{event.edge}: {format_bytes(event.size_bytes)} in the queue at "
+                    f"{format_ns(event.instant_ns)}; its cap is {format_bytes(cap)}"
+                )
+
+
+class Rig:
+    """A graph made ready for a drill.
+
+    Args:
+        drill: Name of the drill.
+        graph: The user's graph, which stays as it is, or its file.
+        settings: The drill's keyword arguments.
+
+    Raises:
+        GraphError: The graph is not valid.
+        ConfigurationError: An argument does not fit it.
+    """
+
+    def __init__(self, drill: str, graph: Graph | str | Path, settings: Settings) -> None:
+        self.drill = drill
+        self.settings = settings
+        prepared = prepare(graph, settings)
+        self.feeds = prepared.feeds
+        plan = lower(prepared.verified, SimClock())
+        capped = any(edge.policy.caps.max_bytes is not None for edge in plan.edges)
+        self.plan = dataclasses.replace(plan, switches=TelemetrySwitches(edge_snapshots=capped))
+        self._undisturbed: Outcome | None = None
+
+    def called(self, *given: object, **named: object) -> str:
+        """Return the drill as text, with what it was given; keep it for the report."""
+        words = [repr(value) for value in given]
+        words += [f"{name}={value!r}" for name, value in named.items() if value is not None]
+        self.drill = f"{self.drill.partition('(')[0]}({', '.join(words)})"
+        return self.drill
+
+    @property
+    def undisturbed(self) -> Outcome:
+        """The run without the fault, in which all must hold as well.
+
+        Raises:
+            AssertionError: It does not.
+        """
+        if self._undisturbed is None:
+            run = self.run(Fault())
+            wrong = what_never_holds(run, self.settings, may_halt=False)
+            self.refuse(wrong, "without the fault already, ")
+            self._undisturbed = run
+        return self._undisturbed
+
+    def instant(self, at: str | None) -> int:
+        """Return an instant in ns; the middle of the undisturbed run if none is given."""
+        if at is None:
+            return self.undisturbed.statistics.duration_ns // 2
+        require_type("at", at, str, 'write it as in "2s"')
+        if at.strip().startswith("-"):
+            raise ConfigurationError(f"at is {at!r}", remedy="give an instant after the start")
+        return parse_duration_ns(at, what="at")
+
+    def perform(self, fault: Fault) -> DrillReport:
+        """Run under the fault, and once more, and judge.
+
+        Raises:
+            AssertionError: Something does not hold; the text says what, where and what would.
+            ConfigurationError: The fault never struck.
+        """
+        undisturbed = self.undisturbed
+        run = self.run(fault)
+        self.judge(run, fault)
+        again = self.run(fault)
+        difference = first_difference(run.log, again.log)
+        if difference is not None:
+            parted = next(line for line in difference.splitlines()[-2:] if "|" in line)
+            place = parted.split("|")[2]
+            self.refuse(
+                [
+                    f"{place}: two equal runs decided differently; nodes must not look at other "
+                    f"clocks, at chance, or at what an earlier run left:\n{difference}"
+                ]
+            )
+        return self.report(run, undisturbed)
+
+    def judge(self, run: Outcome, fault: Fault, where: str = "") -> None:
+        """Find out whether a run is as it must be and as it is expected.
+
+        Args:
+            run: What was run.
+            fault: What was done to it.
+            where: Which of several runs it is, for the text.
+
+        Raises:
+            AssertionError: It is not.
+            ConfigurationError: The fault never struck.
+        """
+        wrong = what_never_holds(run, self.settings, may_halt=fault.may_halt)
+        missed = "" if wrong else fault.missed(run)
+        if missed:
+            raise ConfigurationError(f"{self.drill}: {missed}")
+        wrong += what_is_not_as_expected(run, self.settings)
+        self.refuse(wrong, where)
+
+    def report(self, run: Outcome, undisturbed: Outcome) -> DrillReport:
+        """Return what a run came to."""
+        return DrillReport(
+            drill=self.drill,
+            statistics=run.statistics,
+            log=run.log,
+            arrivals=run.arrivals,
+            losses=losses_of(run.statistics),
+            happened_ns=run.happened_ns,
+            feeds=dict(self.feeds),
+            undisturbed=undisturbed.statistics,
+        )
+
+    def run(
+        self, fault: Fault, *, stop_at_ns: int | None = None, stop_at_point: int | None = None
+    ) -> Outcome:
+        """Run once, on copies of the nodes; bounded by simulated time and by steps.
+
+        Args:
+            fault: What is done to it.
+            stop_at_ns: When a stop is requested; at the end of the duration if not given.
+            stop_at_point: Ahead of which decision a stop is requested.
+        """
+        settings = self.settings
+        clock = fault.clock(settings.duration_ns if stop_at_ns is None else stop_at_ns)
+        happened: list[int] = []
+        taps = fault.taps(clock, lambda: happened.append(clock.now_ticks()))
+        listeners = {node.name: _SinkListener(clock) for node in self.plan.nodes if _is_sink(node)}
+        silent = Listener()
+        own = with_parts(
+            fault.plan(self.plan), copied_parts(p for n in self.plan.nodes for p in n.parts)
+        )
+        plan = with_stands(
+            own,
+            lambda node: Stand(node, taps.get(node.name, Tap()), listeners.get(node.name, silent)),
+        )
+        lines: list[str] = []
+
+        def listen(decision: Decision) -> None:
+            lines.append(decision.canonical())
+
+        watch = _ByteWatch(plan)
+        runtime = SingleThreadRuntime(
+            plan,
+            clock,
+            drain_ns=settings.drain_ns,
+            log=DecisionLog(listen),
+            telemetry=watch,
+            checked=True,
+        )
+        clock.handle = runtime.stop_handle
+        points, ended, stop_ns = self._step_on(runtime, clock, stop_at_point)
+        if clock.leapt_at is not None:
+            happened.append(clock.leapt_at)
+        return Outcome(
+            statistics=runtime.statistics(),
+            log="".join(lines),
+            arrivals={name: tuple(who.arrivals) for name, who in listeners.items()},
+            happened_ns=tuple(happened),
+            points=points,
+            ended=ended,
+            stop_ns=stop_ns,
+            misuses=runtime.misuses,
+            too_large=tuple(watch.found.values()),
+        )
+
+    def _step_on(
+        self, runtime: SingleThreadRuntime, clock: DrillClock, stop_at_point: int | None
+    ) -> tuple[int, bool, int | None]:
+        """Step to the end, or as far as is allowed; decision points, whether it ended, the stop."""
+        most = self.settings.max_steps
+        points, stop_ns, last = 0, None, None
+        ended = False
+        runtime.start()
+        try:
+            while last is None or points < last:
+                if points in (stop_at_point, most):
+                    runtime.stop_handle.request_stop()
+                if last is None and runtime.stop_handle.is_stopping:
+                    stop_ns, last = int(clock.now_ticks()), points + most
+                if not runtime.step():
+                    ended = True
+                    break
+                points += 1
+        finally:
+            runtime.stop()
+        return points, ended, stop_ns
+
+    def refuse(self, wrong: list[str], where: str = "") -> None:
+        """Raise what is wrong as one error; nothing where nothing is.
+
+        Args:
+            wrong: A line each.
+            where: Which of several runs it is.
+
+        Raises:
+            AssertionError: Something is wrong.
+        """
+        if not wrong:
+            return
+        count = "1 thing is wrong" if len(wrong) == 1 else f"{len(wrong)} things are wrong"
+        lines = "".join(f"\n  {line}" for line in wrong)
+        raise AssertionError(f"{self.drill} on graph {self.plan.name!r}: {where}{count}{lines}")
+
+
+def _is_sink(node: NodePlan) -> bool:
+    return node.kind is NodeKind.SINK or not node.outputs
