@@ -1,4 +1,8 @@
-"""For those who write parts of Limen's kind: contract suites, scripted parts, scenarios."""
+"""For tests: contract suites, drills of whole graphs, single nodes; for executors: scenarios.
+
+Drills are in ``limen.testing.drills``; ``limen.testing.strategies`` and ``limen.testing.machines`` need
+Hypothesis, which the extra ``testing`` brings.
+"""
 
 from limen.testing._backend_contract import BackendContract, ReferenceModel
 from limen.testing._clock_contract import ClockContract
@@ -16,10 +20,14 @@ from limen.testing._contract import (
 )
 from limen.testing._edge_contract import EdgeContract
 from limen.testing._errors import code_raised
+from limen.testing._example import example_payload
+from limen.testing._node_run import Emitted, NodeRun
+from limen.testing._payloads import Payloads, PortPayloads
 from limen.testing._runtime_contract import RuntimeContract
 from limen.testing._scenario import Scenario, ScenarioRun, first_difference, load_scenario, run
 from limen.testing._scheduler_contract import SchedulerContract
 from limen.testing._scripted import ScriptedModel, ScriptedNode, ScriptedSink, ScriptedSource
+from limen.testing._single import run_node, run_sink, run_source
 from limen.testing._targets import find_suites
 from limen.testing._telemetry_contract import EventSinkContract, TelemetryContract
 
@@ -32,8 +40,12 @@ __all__ = [
     "Contract",
     "ContractReport",
     "EdgeContract",
+    "Emitted",
     "EventSinkContract",
     "Inapplicable",
+    "NodeRun",
+    "Payloads",
+    "PortPayloads",
     "ReferenceModel",
     "RuntimeContract",
     "Scenario",
@@ -48,6 +60,7 @@ __all__ = [
     "clause_tests",
     "clauses_of",
     "code_raised",
+    "example_payload",
     "find_suites",
     "first_difference",
     "inapplicable",
@@ -56,4 +69,7 @@ __all__ = [
     "reason_to_skip",
     "run",
     "run_contract",
+    "run_node",
+    "run_sink",
+    "run_source",
 ]

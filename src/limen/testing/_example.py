@@ -161,14 +161,15 @@ def _made(kind: type, arguments: tuple[object, ...], bits: _Bits, place: str, de
         return _record(kind, bits, place, depth)
     if issubclass(kind, dict):
         key, value = arguments if len(arguments) == 2 else (str, float)
-        made = (_value(hint, bits, place, depth + 1) for hint in (key, value))
-        return kind([tuple(made)])
+        made = _value(key, bits, place, depth + 1)
+        return kind([(made, _value(value, bits, place, depth + 1))])
     if issubclass(kind, tuple) and len(arguments) > 0 and arguments[-1] is not Ellipsis:
         return kind(_value(hint, bits, place, depth + 1) for hint in arguments)
-    if issubclass(kind, (list, tuple, set, frozenset)) or kind is Sequence:
-        maker = tuple if kind is Sequence else kind
+    if kind is Sequence:
+        kind = tuple
+    if issubclass(kind, (list, tuple, set, frozenset)):
         inner = arguments[0] if arguments else float
-        return maker([_value(inner, bits, place, depth + 1) for _ in range(1 + bits.below(3))])
+        return kind([_value(inner, bits, place, depth + 1) for _ in range(1 + bits.below(3))])
     raise _unknown(place, f"is a {kind.__qualname__}")
 
 

@@ -18,7 +18,7 @@ _SECOND: Final = 1_000_000_000
 
 
 class Feed(Source):
-    """Gives payloads at a steady rate, as a device would: from a list, or made of a spec and a seed.
+    """Gives payloads at a steady rate, as a device would: a list, or made of a spec and a seed.
 
     Creation is the instant at which each was due. Entries of the list may be ``Produced``, with
     whatever their header shall say, and exceptions, which are raised.

@@ -22,7 +22,6 @@ from limen.types import (
     DataType,
     ObjectSpec,
     PayloadSpec,
-    TensorSpec,
     Ticks,
     describe_spec,
     nearest,
@@ -57,8 +56,8 @@ class FailingCalls(Fault):
             return ""
         calls = next(node.calls for node in run.statistics.nodes if node.name == self._name)
         return (
-            f"{self._name!r} was called {calls} times, and call {self._which.first} is the first to "
-            f"fail; give a smaller number, or feed more messages"
+            f"{self._name!r} was called {calls} times, and call {self._which.first} is the first "
+            f"to fail; give a smaller number, or feed more messages"
         )
 
 
@@ -254,7 +253,10 @@ def _corruption(what: str, spec: PayloadSpec) -> Callable[[object], object]:
         shape = (*spec.max_shape[:-1], spec.max_shape[-1] + 1) if spec.shape else (2,)
         return lambda payload: np.zeros(shape, spec.dtype.numpy_dtype())
     other = DataType.F64 if spec.dtype is not DataType.F64 else DataType.S64
-    return lambda payload: np.zeros(np.shape(payload), other.numpy_dtype())  # type: ignore[arg-type] # a tensor
+    shape = spec.max_shape
+    return lambda payload: np.zeros(
+        payload.shape if isinstance(payload, np.ndarray) else shape, other.numpy_dtype()
+    )
 
 
 def _unfit(what: str, spec: PayloadSpec, others: str) -> ConfigurationError:

@@ -48,10 +48,7 @@ def what_never_holds(run: Outcome, settings: Settings, *, may_halt: bool) -> lis
     found = [*_about_the_end(run, settings, may_halt=may_halt)]
     found += wrong_accounting(run.statistics)
     found += run.too_large
-    found += [
-        f"{misuse}; what is handed over is valid during the call: copy what is to be kept"
-        for misuse in run.misuses[:_MOST_NAMED]
-    ]
+    found += run.misuses[:_MOST_NAMED]
     return found
 
 
@@ -93,9 +90,9 @@ def _about_the_end(run: Outcome, settings: Settings, *, may_halt: bool) -> Itera
     if not run.ended:
         last = run.log.splitlines()[-1].split("|")
         yield (
-            f"{last[2]}: the run goes on for ever: {settings.max_steps} decisions after the stop it "
-            f"had not ended, at {format_ns(int(last[0]))} {last[2]} came to {last[3]}; a step that "
-            f"takes nothing returns NO_INPUT"
+            f"{last[2]}: the run goes on for ever: {settings.max_steps} decisions after the stop "
+            f"it had not ended, at {format_ns(int(last[0]))} {last[2]} came to {last[3]}; a step "
+            f"that takes nothing returns NO_INPUT"
         )
         return
     if "the drain timeout passed" in statistics.notes:
@@ -144,8 +141,8 @@ def _too_old(run: Outcome, settings: Settings) -> Iterator[str]:
         if late and limit is not None:
             oldest = max(late, key=lambda arrival: arrival.age_ns)
             yield (
-                f"{sink}: {len(late)} of {len(came)} results are older than {format_ns(limit)}, up to "
-                f"{format_ns(oldest.age_ns)} (message {oldest.header.sequence}, at "
+                f"{sink}: {len(late)} of {len(came)} results are older than {format_ns(limit)}, up "
+                f"to {format_ns(oldest.age_ns)} (message {oldest.header.sequence}, at "
                 f"{format_ns(oldest.at_ns)}){_fullest(run.statistics)}"
             )
 

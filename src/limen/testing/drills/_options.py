@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypedDict
 
+import numpy as np
+from numpy.typing import NDArray
+
 from limen.errors import ConfigurationError
-from limen.node import Source
+from limen.node import Node, Source
 from limen.types import nearest, parse_duration_ns, require_type, require_whole
 
-FeedGiven = Sequence[object] | Source | float | str
+FeedGiven = Sequence[object] | NDArray[np.generic] | Source | Node | float | Fraction | str
 """Payloads, a source, a rate in Hz, or a period as text."""
 
 OUTCOMES = ("completed", "stopped", "halted")

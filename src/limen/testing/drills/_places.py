@@ -19,7 +19,7 @@ from limen.scheduling import EdgePlan, Plan
 from limen.testing._copy import copied_parts
 from limen.testing._example import example_payload
 from limen.testing._feed import Feed, rate_of, spec_of
-from limen.testing.drills._options import FeedGiven, Settings, positive_ns
+from limen.testing.drills._options import Settings, positive_ns
 from limen.types import ObjectSpec, PayloadSpec, Ticks, error_text, nearest, parse_duration_ns
 
 _DEFAULT_RATE: Final = Fraction(50)
@@ -193,9 +193,9 @@ def _without_device(
 def _source_for(
     node: NodeSpec, index: int, spec: GraphSpec, settings: Settings
 ) -> tuple[Source | None, str]:
-    """Return what stands in for a source, None for itself; and in words where messages come from."""
+    """Return what stands in for a source, None for itself, and whose messages those are."""
     own = node.node.source if isinstance(node.node, SourceNode) else None
-    given = settings.feeds.get(node.name)
+    given: object = settings.feeds.get(node.name)
     if isinstance(given, SourceNode):
         given = given.source
     if isinstance(given, Source):
@@ -281,7 +281,7 @@ def _prepared(source: Source) -> PayloadSpec:
     return source.spec()
 
 
-def _bad_feed(name: str, given: FeedGiven | bool) -> ConfigurationError:
+def _bad_feed(name: str, given: object) -> ConfigurationError:
     return ConfigurationError(
         f"the feed of {name!r} is {given!r}",
         remedy='give a list of payloads, a Source, a rate in Hz, or a period as in "20ms"',

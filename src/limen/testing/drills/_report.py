@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ class LostMessages:
         return f"{self.place}: {self.count} {self.loss.value} ({self.reason})"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DrillReport:
     """What became of a graph under a fault; made by a drill that found all as it must be.
 
@@ -105,7 +106,7 @@ class DrillReport:
     def largest_gap_ns(self, sink: str) -> int:
         """Return the longest time between results at a sink, start and end of the run included."""
         ends = [0, *(arrival.at_ns for arrival in self._of(sink)), self.statistics.duration_ns]
-        return max(later - earlier for earlier, later in zip(ends, ends[1:], strict=False))
+        return max(later - earlier for earlier, later in itertools.pairwise(ends))
 
     def lost(self, *, reason: str | None = None, place: str | None = None) -> int:
         """Return how many messages were lost: all, or those of a reason, or in a place.
@@ -144,6 +145,9 @@ class DrillReport:
             raise ConfigurationError(f"no sink {sink!r}", remedy=nearest(sink, self.arrivals))
         return self.arrivals[sink]
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         lines = [f"{self.drill}: {self.outcome}"]
         for sink, came in self.arrivals.items():
@@ -159,8 +163,8 @@ def losses_of(statistics: RunStatistics) -> tuple[LostMessages, ...]:
         for loss, reasons in ((Loss.REFUSED, edge.refused), (Loss.EVICTED, edge.evicted)):
             found += [LostMessages(edge.name, loss, str(r), n) for r, n in sorted(reasons.items())]
     for port in statistics.inputs:
-        reasons = sorted(port.dropped.items())
-        found += [LostMessages(port.name, Loss.DROPPED, str(r), n) for r, n in reasons]
+        dropped = sorted(port.dropped.items())
+        found += [LostMessages(port.name, Loss.DROPPED, str(r), n) for r, n in dropped]
     return tuple(lost for lost in found if lost.count)
 
 

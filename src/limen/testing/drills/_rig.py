@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -64,7 +65,7 @@ class _SinkListener(Listener):
         for port, message in given:
             place, at, header = len(self.arrivals), self._clock.now_ticks(), message.header
             self.arrivals.append(Arrival(port, header, kept(message.payload), at, 0))
-            self._clock.at_end_of_call(lambda end, place=place: self._aged(place, end))
+            self._clock.at_end_of_call(functools.partial(self._aged, place))
 
     def _aged(self, place: int, end: int) -> None:
         arrival = self.arrivals[place]

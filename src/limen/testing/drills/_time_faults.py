@@ -247,8 +247,8 @@ class SourceClockJump(Fault):
         if run.happened_ns:
             return ""
         return (
-            f"{self._name!r} stated no instant at or behind {format_ns(self._at_ns)}; name a source "
-            f"that gives creation_tick or deadline_ns, or an earlier at=…"
+            f"{self._name!r} stated no instant at or behind {format_ns(self._at_ns)}; name a "
+            f"source that gives creation_tick or deadline_ns, or an earlier at=…"
         )
 
 

@@ -50,10 +50,7 @@ def read_which(drill: str, at: Numbers | None, every: int | None, what: str) -> 
         raise ConfigurationError(f"{drill} was given {both}", remedy=remedy)
     if every is not None:
         return Which(frozenset(), require_whole("every", every))
-    if isinstance(at, Iterable) and not isinstance(at, str):
-        numbers: Collection[object] = list(at)
-    else:
-        numbers = [at]
+    numbers: Collection[object] = list(at) if isinstance(at, Iterable) else [at]
     found = frozenset(require_whole("at", number, 0) for number in numbers)
     if not found:
         raise ConfigurationError(f"{drill} was given no number", remedy=remedy)
