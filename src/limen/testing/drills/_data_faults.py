@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
@@ -76,7 +77,8 @@ class _Fails(Tap):
             return process()
         self._mark()
         if self._error is not None:
-            raise self._error
+            # Another one each time: a traceback keeps the views of its frames alive.
+            raise copy.copy(self._error)
         raise RuntimeError(f"the drill lets call {number} of {self._name!r} fail")
 
 

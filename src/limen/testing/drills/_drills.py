@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,7 +27,7 @@ from limen.testing.drills._time_faults import (
     SourceClockJump,
 )
 from limen.testing.drills._which import Numbers, read_which
-from limen.types import format_ns, nearest, parse_offset_ns, require_whole
+from limen.types import error_text, format_ns, nearest, parse_offset_ns, require_whole
 
 
 def slow_node(
@@ -215,6 +216,13 @@ def failing_model(
     which = read_which("failing_model", at, every, "calls")
     if error is not None and not isinstance(error, Exception):
         raise ConfigurationError(f"error is {error!r}", remedy="give an exception, made")
+    try:
+        copy.copy(error)
+    except Exception as why:
+        raise ConfigurationError(
+            f"error is {error!r}, which cannot be copied for each call: {error_text(why)}",
+            remedy="give an exception that its arguments make",
+        ) from why
     rig.called(node, at=at, every=every, error=error)
     return rig.perform(FailingCalls(node, which, error))
 

@@ -22,7 +22,7 @@ from limen.testing.drills._judge import Outcome, what_is_not_as_expected, what_n
 from limen.testing.drills._options import Settings
 from limen.testing.drills._places import prepare
 from limen.testing.drills._report import Arrival, DrillReport, losses_of
-from limen.types import format_bytes, format_ns, parse_duration_ns, require_type
+from limen.types import format_bytes, format_ns, nearest, parse_duration_ns, require_type
 
 Mark = Callable[[], None]
 """Says that the fault strikes now."""
@@ -95,6 +95,19 @@ class _ByteWatch(Telemetry):
                 )
 
 
+class _Steps:
+    """Finds the last step in a log that grows."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+        self.last = ""
+
+    def note(self) -> None:
+        """Take it as the log is now."""
+        steps = (line for line in reversed(self._lines) if line.split("|")[3] == "step")
+        self.last = next(steps, "0|0|graph|step|-1|")
+
+
 class Rig:
     """A graph made ready for a drill.
 
@@ -117,6 +130,12 @@ class Rig:
         capped = any(edge.policy.caps.max_bytes is not None for edge in plan.edges)
         self.plan = dataclasses.replace(plan, switches=TelemetrySwitches(edge_snapshots=capped))
         self._undisturbed: Outcome | None = None
+        sinks = [node.name for node in plan.nodes if _is_sink(node)]
+        for sink in settings.max_age_ns:
+            if sink and sink not in sinks:
+                raise ConfigurationError(
+                    f"max_age names {sink!r}, which is no sink", remedy=nearest(sink, sinks)
+                )
 
     def called(self, *given: object, **named: object) -> str:
         """Return the drill as text, with what it was given; keep it for the report."""
@@ -241,7 +260,8 @@ class Rig:
             checked=True,
         )
         clock.handle = runtime.stop_handle
-        points, ended, stop_ns = self._step_on(runtime, clock, stop_at_point)
+        steps = _Steps(lines)
+        points, ended, stop_ns = self._step_on(runtime, clock, stop_at_point, steps)
         if clock.leapt_at is not None:
             happened.append(clock.leapt_at)
         return Outcome(
@@ -252,12 +272,17 @@ class Rig:
             points=points,
             ended=ended,
             stop_ns=stop_ns,
+            last_step=steps.last,
             misuses=runtime.misuses,
             too_large=tuple(watch.found.values()),
         )
 
     def _step_on(
-        self, runtime: SingleThreadRuntime, clock: DrillClock, stop_at_point: int | None
+        self,
+        runtime: SingleThreadRuntime,
+        clock: DrillClock,
+        stop_at_point: int | None,
+        steps: _Steps,
     ) -> tuple[int, bool, int | None]:
         """Step to the end, or as far as is allowed; decision points, whether it ended, the stop."""
         most = self.settings.max_steps
@@ -270,11 +295,12 @@ class Rig:
                     runtime.stop_handle.request_stop()
                 if last is None and runtime.stop_handle.is_stopping:
                     stop_ns, last = int(clock.now_ticks()), points + most
-                if not runtime.step():
+                if not runtime.step() or runtime.misuses:
                     ended = True
                     break
                 points += 1
         finally:
+            steps.note()
             runtime.stop()
         return points, ended, stop_ns
 

@@ -95,36 +95,42 @@ class _Freeze(Tap):
         self._thaw_ns = thaw_ns
         self._clock = clock
         self._mark = mark
+        self._node: Node | None = None
         self._frozen = False
         self._until: int | None = None
+        # The message with which it was found frozen; it comes first behind the thaw.
+        self._withheld: Produced | None = None
+
+    def begin(self, node: Node) -> None:
+        self._node = node
 
     def due(self, due: Ticks | None) -> Ticks | None:
         # A frozen device has no next instant; one far ahead spares the run asking in vain.
-        if not self._is_frozen:
-            return due
-        return Ticks(self._clock.now_ticks() + _HOUR_NS if self._until is None else self._until)
-
-    @property
-    def _is_frozen(self) -> bool:
-        return self._frozen and (self._until is None or self._clock.now_ticks() < self._until)
+        if self._frozen and self._until is None:
+            return Ticks(self._clock.now_ticks() + _HOUR_NS)
+        return due if self._withheld is None or self._until is None else Ticks(self._until)
 
     def produce(self, now: Ticks, make: Callable[[Ticks], object]) -> object:
-        if self._left == 0 and not self._frozen:
-            # One that has ended by now has nothing to withhold.
-            made = make(now)
-            if made is SourceSignal.END_OF_STREAM:
-                return made
-            self._frozen = True
-            self._mark()
-            if self._thaw_ns is not None:
-                self._until = now + self._thaw_ns
+        if self._frozen and (self._until is None or now < self._until):
             return SourceSignal.NOTHING_NOW
-        if self._is_frozen:
-            return SourceSignal.NOTHING_NOW
+        if self._withheld is not None:
+            made, self._withheld = self._withheld, None
+            if self._node is not None:
+                # Told only where it can be held back: its schedule waits as well.
+                self._node.resumed(now)
+            return made
         made = make(now)
-        if isinstance(made, Produced) and self._left:
+        if not isinstance(made, Produced) or self._frozen:
+            return made
+        if self._left:
             self._left -= 1
-        return made
+            return made
+        self._frozen = True
+        self._mark()
+        if self._thaw_ns is not None:
+            self._until = now + self._thaw_ns
+        self._withheld = msgspec.structs.replace(made, payload=kept(made.payload))
+        return SourceSignal.NOTHING_NOW
 
 
 class Burst(Fault):
