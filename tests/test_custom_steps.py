@@ -275,3 +275,21 @@ def test_ticks_are_what_a_yield_waits_for() -> None:
     clock = SimClock()
     SingleThreadRuntime(check(graph, clock), clock).run()
     assert calls == [0, 7 * MS]
+
+
+def test_a_node_that_yields_before_it_takes_is_stepped_when_others_have_moved_time_on() -> None:
+    calls: list[int] = []
+
+    class Late(Returning):
+        def step(self, ctx: StepContext) -> StepResult | YieldUntil:
+            calls.append(ctx.now_ticks)
+            if len(calls) == 1:
+                return YieldUntil(Ticks(ctx.now_ticks + 7 * MS))
+            return ctx.pop_and_process("in", lambda message: Consumed())
+
+    graph = Graph("late").add("source", ListSource(numbers(2)), NodePolicy(sim_cost="10ms"))
+    graph.add("node", Late(None)).connect("source", "node")
+    clock = SimClock()
+    statistics = SingleThreadRuntime(check(graph, clock), clock).run()
+    assert statistics.outcome == "completed"
+    assert calls == [10 * MS, 20 * MS, 30 * MS]

@@ -453,7 +453,8 @@ class SingleThreadRuntime(LimenRuntime):
                 return result
             case YieldUntil(tick=tick):
                 context.asleep_until = tick
-        idle = context.taken == found
+        # Asleep it cannot spin; it is ready at its instant, whoever moves time there.
+        idle = context.taken == found and context.asleep_until <= self._journal.tick
         if context.links and idle and context.plan.period_ticks is None:
             # It was ready and took nothing, not even a latch's newer value: it would spin.
             context.produced_nothing = True
