@@ -28,14 +28,15 @@ from limen.types import (
 _MASK: Final = (1 << 64) - 1
 _GAMMA: Final = 0x9E3779B97F4A7C15
 _DEEPEST: Final = 8
+_MOST_WORDS: Final = 1 << 16
 _WORDS: Final = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath")
 
 
 def example_payload(spec: PayloadSpec, seed: int = 0) -> object:
     """Make a payload that a port of this type could carry; equal seeds make equal payloads.
 
-    Floats lie from -1 to below 1, whole numbers within a byte, so that little overflows. A bounded
-    axis is at least 1 long. Records (dataclasses, ``msgspec.Struct``, named tuples) are made field
+    Floats lie from -1 to below 1, whole numbers within a byte, so that little overflows. What is
+    larger than 65536 elements repeats them. A bounded axis is at least 1 long. Records (dataclasses, ``msgspec.Struct``, named tuples) are made field
     by field of their annotations.
 
     Args:
@@ -92,7 +93,7 @@ def _tensor(spec: TensorSpec, bits: _Bits) -> NDArray[np.generic]:
     shape = tuple(
         1 + bits.below(axis.length) if isinstance(axis, UpTo) else int(axis) for axis in spec.shape
     )
-    words = bits.take(int(np.prod(shape, dtype=np.int64)))
+    words = bits.take(min(int(np.prod(shape, dtype=np.int64)), _MOST_WORDS))
     dtype = spec.dtype.numpy_dtype()
     if spec.dtype.is_float:
         values = _units(words).astype(dtype)
@@ -102,7 +103,7 @@ def _tensor(spec: TensorSpec, bits: _Bits) -> NDArray[np.generic]:
         values = (words & np.uint64(0xFF)).astype(dtype)
     else:
         values = ((words & np.uint64(0xFF)).astype(np.int64) - 128).astype(dtype)
-    return values.reshape(shape)
+    return np.resize(values, shape)
 
 
 _PLAIN: Final[dict[object, Callable[[_Bits], object]]] = {

@@ -119,7 +119,8 @@ def _about_the_end(run: Outcome, settings: Settings, *, may_halt: bool) -> Itera
 
 
 def _first_waiting(statistics: RunStatistics) -> str:
-    return statistics.waiting[0].edge if statistics.waiting else statistics.graph
+    waiting = statistics.waiting
+    return (waiting[0].edge or waiting[0].node) if waiting else statistics.graph
 
 
 def _wrong_end(run: Outcome, settings: Settings) -> Iterator[str]:
