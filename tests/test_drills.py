@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -777,3 +778,13 @@ def test_a_report_answers_for_names_that_it_knows() -> None:
 )
 def test_what_is_not_finite_is_seen_inside_containers(payload: object, finite: bool) -> None:
     assert is_finite(payload) is finite
+
+
+def test_the_page_lists_all_options_drills_and_corruptions() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "drills.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| ((?:`[^`]+` ?)+)\|", page, re.MULTILINE)
+    words = [word for cell in cells for word in re.findall(r"`(\w+)", cell)]
+    options = set(drills.DrillOptions.__annotations__)
+    functions = {name for name in drills.__all__ if name[0].islower()}
+    fields = {field.name for field in dataclasses.fields(drills.DrillReport)} - {"drill"}
+    assert options | functions | fields | set(drills.CORRUPTIONS) <= set(words)
