@@ -35,9 +35,9 @@ _WORDS: Final = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", 
 def example_payload(spec: PayloadSpec, seed: int = 0) -> object:
     """Make a payload that a port of this type could carry; equal seeds make equal payloads.
 
-    Floats lie from -1 to below 1, whole numbers within a byte, so that little overflows. What is
-    larger than 65536 elements repeats them. A bounded axis is at least 1 long. Records (dataclasses, ``msgspec.Struct``, named tuples) are made field
-    by field of their annotations.
+    Floats lie from -1 to below 1, whole numbers within a byte, so that little overflows. A tensor
+    of more than 65536 elements repeats them. A bounded axis is at least 1 long. Records
+    (dataclasses, ``msgspec.Struct``, named tuples) are made field by field of their annotations.
 
     Args:
         spec: Of a tensor whose every axis has a length or a bound, or of an object.
