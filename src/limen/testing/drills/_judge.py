@@ -27,6 +27,7 @@ class Outcome:
         points: Decision points.
         ended: Whether it ended by itself, or within the steps behind a stop.
         stop_ns: Instant of the stop, where there was one.
+        stop_point: Decision ahead of which it was.
         last_step: Line of the log with the last step ahead of the end.
         misuses: What checked memory found; the run ends with it.
         too_large: Edges whose payloads took more bytes than their cap, in words.
@@ -39,6 +40,7 @@ class Outcome:
     points: int
     ended: bool
     stop_ns: int | None
+    stop_point: int | None
     last_step: str
     misuses: tuple[str, ...]
     too_large: tuple[str, ...]

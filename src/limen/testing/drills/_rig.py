@@ -95,17 +95,23 @@ class _ByteWatch(Telemetry):
                 )
 
 
+@dataclasses.dataclass(slots=True)
 class _Steps:
-    """Finds the last step in a log that grows."""
+    """How far a run went.
 
-    def __init__(self, lines: list[str]) -> None:
-        self._lines = lines
-        self.last = ""
+    Attributes:
+        points: Decision points.
+        ended: Whether it ended by itself, or within the steps behind a stop.
+        stop_ns: Instant of the stop, where there was one.
+        stop_point: Decision point ahead of which it was.
+        last: Line of the log with the last step.
+    """
 
-    def note(self) -> None:
-        """Take it as the log is now."""
-        steps = (line for line in reversed(self._lines) if line.split("|")[3] == "step")
-        self.last = next(steps, "0|0|graph|step|-1|")
+    points: int = 0
+    ended: bool = False
+    stop_ns: int | None = None
+    stop_point: int | None = None
+    last: str = "0|0|graph|step|-1|"
 
 
 class Rig:
@@ -260,8 +266,7 @@ class Rig:
             checked=True,
         )
         clock.handle = runtime.stop_handle
-        steps = _Steps(lines)
-        points, ended, stop_ns = self._step_on(runtime, clock, stop_at_point, steps)
+        steps = self._step_on(runtime, clock, stop_at_point, lines)
         if clock.leapt_at is not None:
             happened.append(clock.leapt_at)
         return Outcome(
@@ -269,9 +274,10 @@ class Rig:
             log="".join(lines),
             arrivals={name: tuple(who.arrivals) for name, who in listeners.items()},
             happened_ns=tuple(happened),
-            points=points,
-            ended=ended,
-            stop_ns=stop_ns,
+            points=steps.points,
+            ended=steps.ended,
+            stop_ns=steps.stop_ns,
+            stop_point=steps.stop_point,
             last_step=steps.last,
             misuses=runtime.misuses,
             too_large=tuple(watch.found.values()),
@@ -282,27 +288,26 @@ class Rig:
         runtime: SingleThreadRuntime,
         clock: DrillClock,
         stop_at_point: int | None,
-        steps: _Steps,
-    ) -> tuple[int, bool, int | None]:
-        """Step to the end, or as far as is allowed; decision points, whether it ended, the stop."""
-        most = self.settings.max_steps
-        points, stop_ns, last = 0, None, None
-        ended = False
+        lines: list[str],
+    ) -> _Steps:
+        """Step to the end, or as far as is allowed, while the log grows; then stop."""
+        most, steps = self.settings.max_steps, _Steps()
         runtime.start()
         try:
-            while last is None or points < last:
-                if points in (stop_at_point, most):
+            while steps.stop_point is None or steps.points < steps.stop_point + most:
+                if steps.points in (stop_at_point, most):
                     runtime.stop_handle.request_stop()
-                if last is None and runtime.stop_handle.is_stopping:
-                    stop_ns, last = int(clock.now_ticks()), points + most
+                if steps.stop_point is None and runtime.stop_handle.is_stopping:
+                    steps.stop_ns, steps.stop_point = int(clock.now_ticks()), steps.points
                 if not runtime.step() or runtime.misuses:
-                    ended = True
+                    steps.ended = True
                     break
-                points += 1
+                steps.points += 1
         finally:
-            steps.note()
+            stepped = (line for line in reversed(lines) if line.split("|")[3] == "step")
+            steps.last = next(stepped, steps.last)
             runtime.stop()
-        return points, ended, stop_ns
+        return steps
 
     def refuse(self, wrong: list[str], where: str = "") -> None:
         """Raise what is wrong as one error; nothing where nothing is.

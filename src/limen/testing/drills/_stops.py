@@ -24,7 +24,7 @@ def stops_of(at_step: int | Iterable[int] | None, points: int) -> list[int]:
             raise ConfigurationError(
                 f"stop_in_flight: a run of {points} decisions is too long to be stopped at each",
                 remedy='shorten it with duration="100ms" or shorter feeds, or choose with '
-                f"at_step=range(0, {points}, {-(-points // _MOST)})",
+                f"at_step=range(0, {points}, {-(-points // 100)})",
             )
         return list(range(points + 1))
     several = isinstance(at_step, Iterable) and not isinstance(at_step, str)
@@ -62,7 +62,8 @@ def most_under_way(runs: Sequence[Outcome]) -> int:
 
     def left(place: int) -> tuple[int, int]:
         run = runs[place]
-        stop_ns = run.statistics.duration_ns if run.stop_ns is None else run.stop_ns
-        return run.statistics.duration_ns - stop_ns, run.points
+        if run.stop_ns is None or run.stop_point is None:
+            return 0, 0
+        return run.statistics.duration_ns - run.stop_ns, run.points - run.stop_point
 
     return max(range(len(runs)), key=left)

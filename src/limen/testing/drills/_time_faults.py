@@ -114,11 +114,11 @@ class _Freeze(Tap):
         if self._frozen and (self._until is None or now < self._until):
             return SourceSignal.NOTHING_NOW
         if self._withheld is not None:
-            made, self._withheld = self._withheld, None
+            withheld, self._withheld = self._withheld, None
             if self._node is not None:
                 # Told only where it can be held back: its schedule waits as well.
                 self._node.resumed(now)
-            return made
+            return withheld
         made = make(now)
         if not isinstance(made, Produced) or self._frozen:
             return made
