@@ -20,10 +20,11 @@ from limen.node import Node, NodePorts, Port, StepResult, YieldUntil
 from limen.telemetry import EdgeSnapshot, RunStatistics
 from limen.testing import drills
 from limen.testing.drills._judge import is_finite, wrong_accounting
-from limen.testing.drills._rig import _ByteWatch
+from limen.testing.drills._watch import ByteWatch
 
 One = Float32[np.ndarray, "1"]
 SPEC = limen.TensorSpec(limen.DataType.F32, (1,))
+X1 = np.zeros(1, np.float32)
 MS = 1_000_000
 
 
@@ -433,7 +434,7 @@ def test_a_queue_beyond_its_cap_is_named() -> None:
 def test_a_queue_beyond_its_cap_of_bytes_is_named() -> None:
     caps = limen.QueueCaps(9, max_bytes="8B")
     graph = chain(source=ListSource(numbers(3)), edge=limen.EdgePolicy(caps))
-    watch = _ByteWatch(limen.check(graph))
+    watch = ByteWatch(limen.check(graph))
     name = "camera.out -> detect.in"
     watch.push_event(EdgeSnapshot(5, name, 2, 8, 0, 0, "below_soft"))
     assert watch.found == {}
@@ -686,6 +687,10 @@ def test_a_graph_file_can_be_drilled(tmp_path: Path) -> None:
         (lambda g: drills.slow_node(g, "detect", feeds={"cam": 3}), "did you mean 'camera'"),
         (lambda g: drills.slow_node(g, "detect", feeds={"camera": 0}), "is 0; give messages"),
         (lambda g: drills.slow_node(g, "detect", feeds={"camera": {}}), "give a list of payloads"),
+        (
+            lambda g: drills.slow_node(g, "detect", feeds={"camera": [X1, [1, 2]]}),
+            r"the feed of 'camera': payload 1 is list; it produces f32\[1\]",
+        ),
         (lambda g: drills.slow_node(g, "detect", feeds={"camera": True}), "is True; give a list"),
         (lambda g: drills.slow_node(g, "detect", feeds=[1]), "feeds is .*; write feeds="),
         (lambda g: drills.slow_node(g, "detect", own_sinks="motor"), r"own_sinks=\(\"name\",\)"),

@@ -206,6 +206,11 @@ def test_a_node_that_cannot_start_fails_as_it_says() -> None:
         (lambda: run_node(scale, [X], policy="250ms"), "policy.* is '250ms'"),
         (lambda: run_node(scale, [X, X.astype(np.int8)]), "arrays of different types"),
         (lambda: run_node(scale, [X], specs={"x": ObjectSpec(int)}), "specs names 'x'"),
+        (
+            lambda: run_node(scale, [X.astype(np.int8)], specs=TensorSpec(DataType.F32, (3,))),
+            r"the list for 'in': payload 0 is int8\[3\]; specs says f32\[3\]",
+        ),
+        (lambda: run_node(split, ["a"], specs=ObjectSpec(float)), "payload 0 is str"),
         (lambda: run_node(split, [0.25]).output, "the node has 2 outputs; use outputs"),
         (lambda: run_sink(scale, [X]), "the sink is a FunctionNode"),
         (lambda: run_sink(CollectingSink, [X]), "CollectingSink is a class"),

@@ -15,6 +15,13 @@ from limen.testing._example import example_payload
 from limen.types import DataType, ObjectSpec, PayloadSpec, TensorSpec, Ticks, UpTo
 
 _SECOND: Final = 1_000_000_000
+# What ports of these types carry as well.
+_NUMBERS: Final[dict[type, tuple[type, ...]]] = {
+    bool: (bool, np.bool_),
+    int: (int, np.integer),
+    float: (float, int, np.floating, np.integer),
+    complex: (complex, float, int, np.number),
+}
 
 
 class Feed(Source):
@@ -162,3 +169,26 @@ def spec_of(payloads: Sequence[object], what: str) -> PayloadSpec:
         for lengths in shapes
     ]
     return TensorSpec(DataType.from_name(dtypes.pop()), tuple(axes))
+
+
+def first_unfit(payloads: Sequence[object], spec: PayloadSpec) -> str:
+    """Say which payload is the first that a port of this type does not carry; empty if none is."""
+    for number, entry in enumerate(payloads):
+        payload = entry.payload if isinstance(entry, Produced) else entry
+        if isinstance(entry, Exception) or _fits(payload, spec):
+            continue
+        shown = type(payload).__qualname__
+        if isinstance(payload, np.ndarray):
+            shown = f"{payload.dtype.name}{list(payload.shape)}"
+        return f"payload {number} is {shown}"
+    return ""
+
+
+def _fits(payload: object, spec: PayloadSpec) -> bool:
+    if isinstance(spec, TensorSpec):
+        try:
+            array = np.asarray(payload)
+        except ValueError:
+            return False
+        return array.dtype == spec.dtype.numpy_dtype() and spec.admits(array.shape)
+    return isinstance(payload, _NUMBERS.get(spec.type, spec.type))

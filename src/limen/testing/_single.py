@@ -30,11 +30,18 @@ from limen.runtime import SingleThreadRuntime
 from limen.scheduling import NodePlan
 from limen.telemetry import Decision, DecisionLog
 from limen.testing._clock import DrillClock
-from limen.testing._feed import Feed
+from limen.testing._feed import Feed, first_unfit
 from limen.testing._node_run import NODE, Emitted, NodeRun
 from limen.testing._single_inputs import payloads_by_port, spec_for, specs_by_port
 from limen.testing._stand import Listener, Stand, Tap, kept, with_stands
-from limen.types import PayloadSpec, Ticks, error_text, parse_duration_ns, require_whole
+from limen.types import (
+    PayloadSpec,
+    Ticks,
+    describe_spec,
+    error_text,
+    parse_duration_ns,
+    require_whole,
+)
 
 _MOST_STEPS: Final = 1_000_000
 _HOUR_NS: Final = 3_600_000_000_000
@@ -161,6 +168,11 @@ def _run_inputs(
         spec = types.get(port)
         if spec is None:
             spec = spec_for(node, port, payloads)
+        unfit = first_unfit(payloads, spec)
+        if unfit:
+            raise ConfigurationError(
+                f"the list for {port!r}: {unfit}", remedy=f"specs says {describe_spec(spec)}"
+            )
         graph.add(f"from_{port}", Feed(payloads, rate_hz=rate, spec=spec, pausable=True))
         graph.connect(f"from_{port}", f"{NODE}.{port}", EdgePolicy.block(room))
     return _run(graph, node, policy, clock, _HOUR_NS, Tap())

@@ -16,8 +16,8 @@ from limen.node import NodeKind, Output, Outputs, Produced
 from limen.scheduling import NodePlan
 from limen.testing._clock import DrillClock
 from limen.testing._stand import Tap
+from limen.testing.drills._fault import Fault, Mark
 from limen.testing.drills._judge import Outcome
-from limen.testing.drills._rig import Fault, Mark
 from limen.testing.drills._which import Which
 from limen.types import (
     DataType,

@@ -13,15 +13,15 @@ from limen.graph import Graph
 from limen.policy import RetentionMode
 from limen.scheduling import Plan
 from limen.testing.drills._data_faults import CorruptMessages, FailingCalls, Place
+from limen.testing.drills._fault import Fault
 from limen.testing.drills._options import DrillOptions, positive_ns, read_options
 from limen.testing.drills._places import edge_of, node_index
 from limen.testing.drills._report import DrillReport
-from limen.testing.drills._rig import Fault, Rig
+from limen.testing.drills._rig import Rig
+from limen.testing.drills._source_faults import Burst, FrozenSource
 from limen.testing.drills._stops import check_prefix, most_under_way, stops_of
 from limen.testing.drills._time_faults import (
-    Burst,
     ClockJump,
-    FrozenSource,
     FullQueue,
     SlowNode,
     SourceClockJump,

@@ -18,9 +18,17 @@ from limen.node import NodeKind, Sink, SinkNode, Source, SourceNode
 from limen.scheduling import EdgePlan, Plan
 from limen.testing._copy import copied_parts
 from limen.testing._example import example_payload
-from limen.testing._feed import Feed, rate_of, spec_of
+from limen.testing._feed import Feed, first_unfit, rate_of, spec_of
 from limen.testing.drills._options import Settings, positive_ns
-from limen.types import ObjectSpec, PayloadSpec, Ticks, error_text, nearest, parse_duration_ns
+from limen.types import (
+    ObjectSpec,
+    PayloadSpec,
+    Ticks,
+    describe_spec,
+    error_text,
+    nearest,
+    parse_duration_ns,
+)
 
 _DEFAULT_RATE: Final = Fraction(50)
 _SECOND: Final = 1_000_000_000
@@ -218,10 +226,16 @@ def _source_for(
         case _:
             raise _bad_feed(node.name, given)
     domain = None if own is None else own.clock_domain
+    port = _spec_for(node.name, own, payloads)
+    unfit = first_unfit(payloads or (), port)
+    if unfit:
+        raise ConfigurationError(
+            f"the feed of {node.name!r}: {unfit}", remedy=f"it produces {describe_spec(port)}"
+        )
     feed = Feed(
         payloads,
         rate_hz=rate,
-        spec=_spec_for(node.name, own, payloads),
+        spec=port,
         seed=(settings.seed << 40) + (index << 32),
         pausable=own is not None and own.pausable,
         clock_domain=domain,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from limen.errors import ConfigurationError
@@ -12,87 +10,19 @@ from limen.graph import Graph
 from limen.node import NodeKind
 from limen.platform import SimClock
 from limen.runtime import SingleThreadRuntime
-from limen.scheduling import NodePlan, Plan, lower
-from limen.telemetry import Decision, DecisionLog, EdgeSnapshot, Event, Telemetry, TelemetrySwitches
+from limen.scheduling import NodePlan, lower
+from limen.telemetry import Decision, DecisionLog, TelemetrySwitches
 from limen.testing._clock import DrillClock
 from limen.testing._copy import copied_parts
 from limen.testing._scenario import first_difference
-from limen.testing._stand import Given, Listener, Stand, Tap, kept, with_parts, with_stands
+from limen.testing._stand import Listener, Stand, Tap, with_parts, with_stands
+from limen.testing.drills._fault import Fault
 from limen.testing.drills._judge import Outcome, what_is_not_as_expected, what_never_holds
 from limen.testing.drills._options import Settings
 from limen.testing.drills._places import prepare
-from limen.testing.drills._report import Arrival, DrillReport, losses_of
-from limen.types import format_bytes, format_ns, nearest, parse_duration_ns, require_type
-
-Mark = Callable[[], None]
-"""Says that the fault strikes now."""
-
-
-class Fault:
-    """What is done to a run; by itself nothing. One object serves several runs.
-
-    Attributes:
-        may_halt: Whether the graph may halt of it without the test saying so.
-    """
-
-    may_halt: bool = False
-
-    def plan(self, plan: Plan) -> Plan:
-        """Return the Plan that runs."""
-        return plan
-
-    def clock(self, stop_at: int) -> DrillClock:
-        """Return the clock of one run."""
-        return DrillClock(stop_at)
-
-    def taps(self, clock: DrillClock, mark: Mark) -> Mapping[str, Tap]:
-        """Return what is done to nodes, by name; new ones for each run."""
-        return {}
-
-    def missed(self, run: Outcome) -> str:
-        """Return why the fault did not strike at all, and what to do; empty if it did."""
-        return ""
-
-
-class _SinkListener(Listener):
-    """Keeps what a sink used."""
-
-    def __init__(self, clock: DrillClock) -> None:
-        self._clock = clock
-        self.arrivals: list[Arrival] = []
-
-    def given(self, given: Given) -> None:
-        for port, message in given:
-            place, at, header = len(self.arrivals), self._clock.now_ticks(), message.header
-            self.arrivals.append(Arrival(port, header, kept(message.payload), at, 0))
-            self._clock.at_end_of_call(functools.partial(self._aged, place))
-
-    def _aged(self, place: int, end: int) -> None:
-        arrival = self.arrivals[place]
-        # What was created in the future has no age, as in reports.
-        age_ns = max(0, end - arrival.header.creation_tick)
-        self.arrivals[place] = dataclasses.replace(arrival, age_ns=age_ns)
-
-
-class _ByteWatch(Telemetry):
-    """Finds queues that hold more bytes than their caps allow."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._caps = {
-            edge.name: edge.policy.caps.byte_limit
-            for edge in plan.edges
-            if edge.policy.caps.max_bytes is not None
-        }
-        self.found: dict[str, str] = {}
-
-    def push_event(self, event: Event) -> None:
-        if isinstance(event, EdgeSnapshot):
-            cap = self._caps.get(event.edge)
-            if cap is not None and event.size_bytes > cap:
-                self.found[event.edge] = (
-                    f"{event.edge}: {format_bytes(event.size_bytes)} in the queue at "
-                    f"{format_ns(event.instant_ns)}; its cap is {format_bytes(cap)}"
-                )
+from limen.testing.drills._report import DrillReport, losses_of
+from limen.testing.drills._watch import ByteWatch, SinkListener
+from limen.types import nearest, parse_duration_ns, require_type
 
 
 @dataclasses.dataclass(slots=True)
@@ -242,7 +172,7 @@ class Rig:
         clock = fault.clock(settings.duration_ns if stop_at_ns is None else stop_at_ns)
         happened: list[int] = []
         taps = fault.taps(clock, lambda: happened.append(clock.now_ticks()))
-        listeners = {node.name: _SinkListener(clock) for node in self.plan.nodes if _is_sink(node)}
+        listeners = {node.name: SinkListener(clock) for node in self.plan.nodes if _is_sink(node)}
         silent = Listener()
         own = with_parts(
             fault.plan(self.plan), copied_parts(p for n in self.plan.nodes for p in n.parts)
@@ -256,7 +186,7 @@ class Rig:
         def listen(decision: Decision) -> None:
             lines.append(decision.canonical())
 
-        watch = _ByteWatch(plan)
+        watch = ByteWatch(plan)
         runtime = SingleThreadRuntime(
             plan,
             clock,
