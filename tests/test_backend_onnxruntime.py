@@ -14,7 +14,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from limen.backends import onnxruntime as backend_module
+from limen.backends import _bound as bound_module
 from limen.backends.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeModel
 from limen.compute import ModelArtifact
 from limen.errors import Code, ConfigurationError, InferenceError
@@ -346,7 +346,7 @@ def test_the_same_memory_with_another_number_of_items_is_another_binding():
 
 
 def test_temporaries_are_never_confused_and_what_is_kept_is_bounded(monkeypatch):
-    monkeypatch.setattr(backend_module, "_MAX_BINDINGS", 8)
+    monkeypatch.setattr(bound_module, "_MAX_BINDINGS", 8)
     model = load(doubling())
     for turn in range(100):
         out = np.zeros((1, 3), np.float32)
@@ -356,7 +356,7 @@ def test_temporaries_are_never_confused_and_what_is_kept_is_bounded(monkeypatch)
 
 
 def test_the_bytes_that_are_kept_are_bounded(monkeypatch):
-    monkeypatch.setattr(backend_module, "_MAX_BOUND_BYTES", 100)
+    monkeypatch.setattr(bound_module, "_MAX_BOUND_BYTES", 100)
     model = load(doubling())
     for _ in range(20):
         model.infer_batch(np.ones((1, 3), np.float32), np.zeros((1, 3), np.float32))
@@ -379,8 +379,8 @@ def test_both_ways_of_reading_an_address_agree():
     read_only = array[2:]
     read_only.flags.writeable = False
     for each in (array, array[1:], read_only, array[1:1]):
-        assert backend_module._pointer(each) == backend_module._documented_pointer(each)
-        assert backend_module._pointer(each) == each.__array_interface__["data"][0]
+        assert bound_module.pointer(each) == bound_module._documented_pointer(each)
+        assert bound_module.pointer(each) == each.__array_interface__["data"][0]
 
 
 def test_a_failed_call_says_why_and_the_model_works_again(capfd):

@@ -8,10 +8,12 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from limen.compute import ComputeBackend
+from limen.errors import InferenceError
 from limen.platform import MonotonicClock
 from limen.types import Ticks, format_ns
 
@@ -90,28 +92,29 @@ def _entry_points(group: str, what: str) -> Iterator[Finding]:
     for entry in sorted(importlib.metadata.entry_points(group=group), key=lambda e: e.name):
         subject = f"{what} {entry.name}"
         try:
-            entry.load()
+            offered = entry.load()
         except Exception as error:
             text = f"{entry.value} cannot be loaded: {type(error).__name__}: {error}"
             remedy = "repair the package that offers it, or install it again"
             yield Finding(subject, State.PROBLEM, text, remedy)
             continue
-        if what == "backend" and entry.name == "onnxruntime":
-            yield _onnxruntime(subject)
+        if what == "backend":
+            yield _engine(subject, entry.value, offered)
         else:
             yield Finding(subject, State.OK, entry.value)
 
 
-def _onnxruntime(subject: str) -> Finding:
+def _engine(subject: str, place: str, make: Callable[[], ComputeBackend]) -> Finding:
+    """Import a backend's engine; one that is not there is no problem until a graph wants it."""
     try:
-        import onnxruntime
-    except ImportError as error:
-        missing = isinstance(error, ModuleNotFoundError)
-        detail = "onnxruntime is not installed" if missing else f"onnxruntime fails: {error}"
+        return Finding(subject, State.OK, make().engine() or place)
+    except InferenceError as error:
+        missing = isinstance(error.__cause__, ModuleNotFoundError)
         state = State.NOTE if missing else State.PROBLEM
-        return Finding(subject, state, detail, "pip install limen[onnx]")
-    providers = ", ".join(onnxruntime.get_available_providers())
-    return Finding(subject, State.OK, f"onnxruntime {onnxruntime.__version__} ({providers})")
+        return Finding(subject, state, error.message, error.remedy)
+    except Exception as error:
+        text = f"{place} cannot name its engine: {type(error).__name__}: {error}"
+        return Finding(subject, State.PROBLEM, text, "repair the package that offers it")
 
 
 def _surroundings() -> Iterator[Finding]:

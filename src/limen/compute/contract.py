@@ -122,6 +122,17 @@ class ComputeBackend(abc.ABC):
     def capabilities(self) -> BackendCapabilities:
         """Return what the engine can do; imports nothing heavy."""
 
+    def engine(self) -> str:
+        """Import the engine and name it with its version, as ``limen doctor`` shows it.
+
+        Returns:
+            One line; empty for a backend that needs no engine of its own.
+
+        Raises:
+            InferenceError: RESOURCE_UNAVAILABLE: it is not installed, or broken.
+        """
+        return ""
+
     @abc.abstractmethod
     def load_model(self, artifact: ModelArtifact) -> ComputeModel:
         """Load a model and read its ports.
