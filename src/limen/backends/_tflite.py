@@ -1,8 +1,8 @@
 """Reads of a TFLite file what must be known before an engine is given it.
 
-Engines verify that a file's offsets stay inside it, but neither that there is a graph nor that an
-operator has the inputs it cannot do without; both end the process. Field numbers are those of the
-published schema, ``schema.fbs``.
+Engines verify that a file's offsets stay inside it, but not that there is a graph, that an operator
+has the inputs it cannot do without, and that what it divides by is not 0; each of these ends the
+process. Field numbers are those of the published schema, ``schema.fbs``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ _FIRST_MISSING = {
     **dict.fromkeys((_LSTM, _SEQUENCE_LSTM, _BOTH_WAYS_RNN, _BOTH_WAYS_LSTM), 1),
     _CUSTOM: 0,
 }
+_AVERAGE_POOL_2D, _L2_POOL_2D, _MAX_POOL_2D = 1, 12, 17
+_STRIDING = (
+    *(_CONV_2D, _DEPTHWISE_CONV_2D, _TRANSPOSE_CONV, _CONV_3D),
+    *(_AVERAGE_POOL_2D, _L2_POOL_2D, _MAX_POOL_2D),
+)
 _FIRST_COMPOSITE = 128  # Codes from here on are young; many stand for graphs of their own.
 
 
@@ -134,6 +139,12 @@ class _Table:
             raise IndexError(count)
         return self._data[begin : begin + count]
 
+    def table(self, field: int) -> Iterator[_Table]:
+        """Yield the one table of a field; none where it is missing."""
+        place = self._place(field)
+        if place is not None:
+            yield _Table(self._data, place + _unsigned(self._data, place))
+
     def tables(self, field: int) -> Iterator[_Table]:
         begin, count = self._vector(field)
         if begin + 4 * count > len(self._data):
@@ -143,20 +154,32 @@ class _Table:
 
 
 def _check_graph(graph: _Table, codes: list[int], number: int) -> None:
-    """Refuse numbers of tensors that there are not, and inputs missing that must be there."""
-    count = sum(1 for _ in graph.tables(0))
+    """Refuse a graph whose operators name tensors that there are not, or divide by lengths of 0."""
+    tensors = list(graph.tables(0))
     for at in (*graph.numbers(1), *graph.numbers(2)):
-        if not 0 <= at < count:
+        if not 0 <= at < len(tensors):
             raise ValueError(f"graph {number} has no tensor {at}")
     for place, operator in enumerate(graph.tables(3)):
-        code = codes[operator.unsigned(0)]
-        may_miss = _FIRST_MISSING.get(code, 0 if code >= _FIRST_COMPOSITE else count)
-        takes, gives = operator.numbers(1), operator.numbers(2)
-        for position, at in enumerate((*takes, *gives)):
-            optional = may_miss <= position < len(takes)
-            if not (0 <= at < count or (at == -1 and optional)):
-                what = "lacks an input" if at == -1 else f"names tensor {at}, which there is not"
-                raise ValueError(f"operator {place} of graph {number} {what}")
+        wrong = _wrong_with(operator, codes[operator.unsigned(0)], tensors)
+        if wrong:
+            raise ValueError(f"operator {place} of graph {number} {wrong}")
+
+
+def _wrong_with(operator: _Table, code: int, tensors: list[_Table]) -> str | None:
+    takes, gives = operator.numbers(1), operator.numbers(2)
+    may_miss = _FIRST_MISSING.get(code, 0 if code >= _FIRST_COMPOSITE else len(takes))
+    for position, at in enumerate((*takes, *gives)):
+        if at == -1 and may_miss <= position < len(takes):
+            continue
+        if not 0 <= at < len(tensors):
+            return "lacks an input" if at == -1 else f"names tensor {at}, which there is not"
+        if code in _STRIDING and 0 in tensors[at].numbers(0):
+            return "has an axis of length 0"
+    if code in _STRIDING and not all(
+        o.signed(1) > 0 and o.signed(2) > 0 for o in operator.table(4)
+    ):
+        return "has a stride below 1"
+    return None
 
 
 def _port(tensor: _Table, at: int) -> EnginePort:
