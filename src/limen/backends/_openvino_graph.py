@@ -15,7 +15,6 @@ from typing import Protocol
 
 from limen.backends._engine import import_engine, message_of
 from limen.backends._ports import EnginePort
-from limen.backends._tflite import read_tflite
 from limen.compute import ModelArtifact
 
 _FRAME = (
@@ -97,23 +96,19 @@ def read_graph(openvino: ModuleType, artifact: ModelArtifact) -> tuple[Graph, st
     if not data:
         raise ValueError("it is empty")
     if data[4:8] == b"TFL3":
-        labels_text = read_tflite(data).labels_text
-        with TemporaryDirectory(prefix="limen-") as folder:
-            # This front end reads files alone, and knows them by their ending.
-            copy = Path(folder) / "model.tflite"
-            copy.write_bytes(data)
-            return _convert(openvino, "tflite", str(copy)), labels_text
+        # The front end ends the process on files that LiteRT runs.
+        raise ValueError("it is a TFLite file, which the backend 'litert' takes")
     if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         graph: Graph = openvino.Core().read_model(data, _weights_beside(artifact.path))
     elif b"location" not in data:
-        graph = _convert(openvino, "onnx", io.BytesIO(data))
+        graph = _convert_onnx(openvino, io.BytesIO(data))
     else:
         graph = _onnx_with_weights_beside(openvino, artifact)
     return graph, _labels(graph)
 
 
-def _convert(openvino: ModuleType, framework: str, source: str | io.BytesIO) -> Graph:
-    front_end = openvino.frontend.FrontEndManager().load_by_framework(framework)
+def _convert_onnx(openvino: ModuleType, source: str | io.BytesIO) -> Graph:
+    front_end = openvino.frontend.FrontEndManager().load_by_framework("onnx")
     # Without mapping: a file that is written anew must not change a model that runs.
     graph: Graph = front_end.convert(front_end.load(source, False))
     return graph
@@ -125,9 +120,9 @@ def _onnx_with_weights_beside(openvino: ModuleType, artifact: ModelArtifact) -> 
         with TemporaryDirectory(prefix="limen-") as folder:
             copy = Path(folder) / "model.onnx"
             copy.write_bytes(artifact.data)
-            return _convert(openvino, "onnx", str(copy))
+            return _convert_onnx(openvino, str(copy))
     path = artifact.path.resolve()
-    graph = _convert(openvino, "onnx", str(path))
+    graph = _convert_onnx(openvino, str(path))
     if hashlib.sha256(path.read_bytes()).hexdigest() != artifact.sha256:
         raise ValueError("the file has changed since it was read")
     return graph

@@ -1,8 +1,8 @@
 """Reads of a TFLite file what must be known before an engine is given it.
 
-Engines verify that a file's offsets stay inside it, but not that there is a graph, that an operator
-has the inputs it cannot do without, and that what it divides by is not 0; each of these ends the
-process. Field numbers are those of the published schema, ``schema.fbs``.
+LiteRT verifies that a file's offsets stay inside it, but neither that there is a graph nor that an
+operator has the inputs it cannot do without; both end the process. Field numbers are those of the
+published schema, ``schema.fbs``.
 """
 
 from __future__ import annotations
@@ -29,11 +29,6 @@ _FIRST_MISSING = {
     **dict.fromkeys((_LSTM, _SEQUENCE_LSTM, _BOTH_WAYS_RNN, _BOTH_WAYS_LSTM), 1),
     _CUSTOM: 0,
 }
-_AVERAGE_POOL_2D, _L2_POOL_2D, _MAX_POOL_2D = 1, 12, 17
-_STRIDING = (
-    *(_CONV_2D, _DEPTHWISE_CONV_2D, _TRANSPOSE_CONV, _CONV_3D),
-    *(_AVERAGE_POOL_2D, _L2_POOL_2D, _MAX_POOL_2D),
-)
 _FIRST_COMPOSITE = 128  # Codes from here on are young; many stand for graphs of their own.
 
 
@@ -139,12 +134,6 @@ class _Table:
             raise IndexError(count)
         return self._data[begin : begin + count]
 
-    def table(self, field: int) -> Iterator[_Table]:
-        """Yield the one table of a field; none where it is missing."""
-        place = self._place(field)
-        if place is not None:
-            yield _Table(self._data, place + _unsigned(self._data, place))
-
     def tables(self, field: int) -> Iterator[_Table]:
         begin, count = self._vector(field)
         if begin + 4 * count > len(self._data):
@@ -154,7 +143,7 @@ class _Table:
 
 
 def _check_graph(graph: _Table, codes: list[int], number: int) -> None:
-    """Refuse a graph whose operators name tensors that there are not, or divide by lengths of 0."""
+    """Refuse a graph whose operators name tensors that there are not."""
     tensors = list(graph.tables(0))
     for at in (*graph.numbers(1), *graph.numbers(2)):
         if not 0 <= at < len(tensors):
@@ -173,12 +162,6 @@ def _wrong_with(operator: _Table, code: int, tensors: list[_Table]) -> str | Non
             continue
         if not 0 <= at < len(tensors):
             return "lacks an input" if at == -1 else f"names tensor {at}, which there is not"
-        if code in _STRIDING and 0 in tensors[at].numbers(0):
-            return "has an axis of length 0"
-    if code in _STRIDING and not all(
-        o.signed(1) > 0 and o.signed(2) > 0 for o in operator.table(4)
-    ):
-        return "has a stride below 1"
     return None
 
 

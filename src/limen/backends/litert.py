@@ -87,8 +87,8 @@ class LiteRtModel(EngineModel):
 
     An interpreter owns the memory that it reads and writes, so a call copies its input in and its
     output out, once each, and makes nothing. Of more than eight different numbers of items, the one
-    that came first is forgotten. State that a model keeps between calls is kept for each number
-    of items by itself.
+    that came first is forgotten, and one that failed at once: it would repeat what it said with
+    every later failure. State that a model keeps between calls is its interpreter's.
     """
 
     def __init__(self, file: TfliteFile, make: Callable[[], _Interpreter], label: str) -> None:
@@ -138,6 +138,7 @@ class LiteRtModel(EngineModel):
             call.invoke()
             result = call.result()
         except Exception as error:
+            self._calls.pop((inp.shape, out.shape), None)
             raise self._failed(error) from error
         if result.shape != call.result_shape:
             shape = list(result.shape)

@@ -1,4 +1,4 @@
-"""ONNX, OpenVINO IR and TFLite models run by OpenVINO on the CPU, reading and writing in place."""
+"""ONNX and OpenVINO IR models run by OpenVINO on the CPU, reading and writing slots in place."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from limen.types import DataType, require_whole
 __all__ = ["OpenVinoBackend", "OpenVinoModel"]
 
 _TAKES = frozenset(DataType) - {DataType.S64, DataType.U64, DataType.F64}
-_FILES = "a complete ONNX, TFLite or OpenVINO IR file, an IR with its .bin beside it,"
+_FILES = "a complete ONNX or OpenVINO IR file, an IR with its .bin beside it,"
 _MAX_SHAPES = 1024
 
 
@@ -49,7 +49,7 @@ _Binding = tuple[_Tensor, _Tensor]
 
 
 class OpenVinoBackend(ComputeBackend):
-    """Runs ONNX, OpenVINO IR and TFLite models; ``openvino`` is imported on first use.
+    """Runs ONNX and OpenVINO IR models; the package ``openvino`` is imported on first use.
 
     It computes in f32 also where the processor would be faster in fewer bits. The package's
     telemetry is kept from starting, which is possible only where nobody has imported it before.
@@ -74,8 +74,8 @@ class OpenVinoBackend(ComputeBackend):
     def load_model(self, artifact: ModelArtifact) -> OpenVinoModel:
         """Load a model; the weights of an IR lie beside ``artifact.path``, named ``.bin``.
 
-        Class names are what an ONNX or a TFLite file has as its metadata ``labels``, and an IR as
-        its ``model_info/labels``, parted by spaces.
+        Class names are the metadata ``labels`` of an ONNX file, and the ``model_info/labels`` of an
+        IR, parted by spaces.
         """
         openvino = import_openvino()
         try:
@@ -112,7 +112,7 @@ class _Runner:
             for port in graph.outputs
         )
         self._set: _Binding | None = None
-        self._shapes: set[tuple[int, ...]] = set()
+        self._shapes: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
         self.reset = self._request.reset_state
 
     def run(self, binding: _Binding) -> None:
@@ -136,11 +136,12 @@ class _Runner:
                 (inp, out), (in_shape, out_shape), self._types, strict=True
             )
         )
-        if in_shape not in self._shapes and not self.hands_through:
+        shapes = (in_shape, out_shape)
+        if shapes not in self._shapes and not self.hands_through:
             self._try_shape(takes, out_shape)
             if len(self._shapes) >= _MAX_SHAPES:
                 self._shapes.clear()
-            self._shapes.add(in_shape)
+            self._shapes.add(shapes)
         return takes, gives
 
     def _try_shape(self, takes: _Tensor, wanted: tuple[int, ...]) -> None:
