@@ -83,17 +83,7 @@ class OpenVinoBackend(ComputeBackend):
             inputs, outputs = (
                 [describe_port(p) for p in ps] for ps in (graph.inputs, graph.outputs)
             )
-            compiled: _Compiled = openvino.Core().compile_model(
-                graph,
-                "CPU",
-                {
-                    "NUM_STREAMS": 1,
-                    "INFERENCE_NUM_THREADS": self.threads,
-                    "INFERENCE_PRECISION_HINT": "f32",
-                    "ENABLE_CPU_PINNING": False,
-                },
-            )
-            runner = _Runner(openvino, graph, compiled)
+            runner = _Runner(openvino, graph, self.threads)
         except Exception as error:
             raise not_loadable(artifact, "OpenVINO", reason_of(error), _FILES) from error
         return OpenVinoModel(runner, inputs, outputs, artifact.label, labels_text)
@@ -102,29 +92,47 @@ class OpenVinoBackend(ComputeBackend):
 class _Runner:
     """Runs one request, whose tensors are set anew when a call comes with others than before."""
 
-    def __init__(self, openvino: ModuleType, graph: Graph, compiled: _Compiled) -> None:
-        self._openvino, self._compiled = openvino, compiled
-        self._request = compiled.create_infer_request()
+    def __init__(self, openvino: ModuleType, graph: Graph, threads: int) -> None:
+        self._openvino, self._graph, self._threads = openvino, graph, threads
         self._types = [p.get_element_type() for p in (*graph.inputs, *graph.outputs)]
         # An input and an output that are one tensor are one to OpenVINO: it leaves `out` alone.
         self.hands_through = any(
             port.get_node().input_value(0).get_node().get_type_name() == "Parameter"
             for port in graph.outputs
         )
+        self._renew()
+
+    def _renew(self) -> None:
+        """Compile the graph; anew after a failed call, which leaves wrong shapes behind."""
+        options = {
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": self._threads,
+            "INFERENCE_PRECISION_HINT": "f32",
+            "ENABLE_CPU_PINNING": False,
+        }
+        core = self._openvino.Core()
+        self._compiled: _Compiled = core.compile_model(self._graph, "CPU", options)
+        self._request = self._compiled.create_infer_request()
         self._set: _Binding | None = None
         self._shapes: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
-        self.reset = self._request.reset_state
+
+    def reset(self) -> None:
+        self._request.reset_state()
 
     def run(self, binding: _Binding) -> None:
         if self.hands_through:
             return
         request = self._request
-        if binding is not self._set:
-            self._set = None
-            request.set_input_tensor(binding[0])
-            request.set_output_tensor(binding[1])
-            self._set = binding
-        request.infer(share_outputs=True)
+        try:
+            if binding is not self._set:
+                self._set = None
+                request.set_input_tensor(binding[0])
+                request.set_output_tensor(binding[1])
+                self._set = binding
+            request.infer(share_outputs=True)
+        except Exception:
+            self._renew()
+            raise
 
     def bind(
         self, inp: Array, in_shape: tuple[int, ...], out: Array, out_shape: tuple[int, ...]
@@ -147,17 +155,22 @@ class _Runner:
     def _try_shape(self, takes: _Tensor, wanted: tuple[int, ...]) -> None:
         """Have a request of its own answer once: one with a set output hides a wrong shape."""
         request = self._compiled.create_infer_request()
-        request.set_input_tensor(takes)
-        request.infer(share_outputs=True)
-        shape = tuple(request.get_output_tensor().shape)
-        if shape != wanted:
-            raise ValueError(f"the output has shape {list(shape)}")
+        try:
+            request.set_input_tensor(takes)
+            request.infer(share_outputs=True)
+            shape = tuple(request.get_output_tensor().shape)
+            if shape != wanted:
+                raise ValueError(f"the output has shape {list(shape)}")
+        except Exception:
+            self._renew()
+            raise
 
 
 class OpenVinoModel(BoundModel[_Binding]):
     """A model compiled by OpenVINO.
 
-    All calls go through one request: state that a model keeps between calls is the same for all.
+    All calls go through one request: state that a model keeps between calls is the same for all,
+    and is lost with a failed one.
     """
 
     def __init__(
