@@ -10,6 +10,8 @@ import pytest
 
 from limen.app import State, diagnose
 from limen.cli import main
+from limen.compute import BackendCapabilities, ComputeBackend, ComputeModel, ModelArtifact
+from limen.errors import InferenceError
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
@@ -38,11 +40,78 @@ def test_the_command_prints_a_line_a_finding_or_json(
     assert set(found[0]) == {"subject", "state", "detail", "remedy"}
 
 
-def test_a_missing_extra_is_a_note_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    finding = next(f for f in diagnose() if f.subject == "backend onnxruntime")
+@pytest.mark.parametrize(
+    ("backend", "module", "extra"),
+    [
+        ("onnxruntime", "onnxruntime", "onnx"),
+        ("litert", "ai_edge_litert.interpreter", "litert"),
+        ("openvino", "openvino", "openvino"),
+    ],
+)
+def test_a_missing_extra_is_a_note_with_what_to_install(
+    backend: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    finding = next(f for f in diagnose() if f.subject == f"backend {backend}")
     assert finding.state is State.NOTE
-    assert finding.remedy == "pip install limen[onnx]"
+    assert finding.remedy == f"pip install limen[{extra}]"
+
+
+def test_an_engine_that_is_there_shows_its_version() -> None:
+    findings = {finding.subject: finding.detail for finding in diagnose()}
+    for backend, package in (
+        ("onnxruntime", "onnxruntime"),
+        ("litert", "ai-edge-litert"),
+        ("openvino", "openvino"),
+    ):
+        version = importlib.metadata.version(package)
+        assert findings[f"backend {backend}"].startswith(f"{package} {version}")
+
+
+class Plain(ComputeBackend):
+    """A backend of somebody else's, which names no engine."""
+
+    name = "plain"
+
+    def capabilities(self) -> BackendCapabilities:
+        return BackendCapabilities(False, None, frozenset())
+
+    def load_model(self, artifact: ModelArtifact) -> ComputeModel:
+        raise NotImplementedError
+
+
+class Broken(Plain):
+    def engine(self) -> str:
+        raise RuntimeError("no device")
+
+
+class Halved(Plain):
+    def engine(self) -> str:
+        raise InferenceError("engine fails: half of it is gone") from ImportError("half")
+
+
+@pytest.mark.parametrize(
+    ("offered", "state", "detail"),
+    [
+        (Plain, State.OK, "test_doctor:Plain"),
+        (Broken, State.PROBLEM, "test_doctor:Broken cannot name its engine: RuntimeError: no dev"),
+        (Halved, State.PROBLEM, "engine fails: half of it is gone"),
+    ],
+)
+def test_backends_of_others_are_asked_for_their_engine_too(
+    offered: type[Plain], state: State, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = f"{__name__}:{offered.__name__}"
+    entry = importlib.metadata.EntryPoint("theirs", place, "limen.backends")
+    found = importlib.metadata.entry_points
+
+    def with_theirs(group: str) -> object:
+        return [*found(group=group), *([entry] if group == "limen.backends" else [])]
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", with_theirs)
+    finding = next(f for f in diagnose() if f.subject == "backend theirs")
+    assert finding.state is state
+    assert finding.detail.startswith(detail)
 
 
 def test_a_broken_component_is_a_problem_and_hostile_text_is_escaped(
