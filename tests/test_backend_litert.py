@@ -331,3 +331,18 @@ def test_two_threads_give_the_answers_of_one() -> None:
     out = np.zeros((8, 5, 5, 3), F32)
     model.infer_batch(inp, out)
     np.testing.assert_allclose(out, reference("conv2d", inp), rtol=1e-5, atol=1e-5)
+
+
+def test_a_length_that_the_model_cannot_take_fails_and_others_work() -> None:
+    writer = Writer()
+    made = writer.conv(writer.tensor("x", (7, 6, 2)), np.ones((3, 2, 2, 3), F32), np.zeros(3, F32))
+    for tensor, channels in ((0, 2), (made, 3)):
+        writer.graph.tensors[tensor].shapeSignature = [-1, -1, 6 if tensor == 0 else 5, channels]
+    model = load(writer.finish(made))
+    for _ in range(2):
+        with pytest.raises(InferenceError) as caught:
+            model.infer_batch(np.ones((1, 2, 6, 2), F32), np.zeros((1, 1, 5, 3), F32))
+        assert caught.value.code is Code.INFERENCE_FAILED
+        out = np.zeros((1, 2, 5, 3), F32)
+        model.infer_batch(np.ones((1, 4, 6, 2), F32), out)
+        assert (out == 12).all()

@@ -378,3 +378,22 @@ def test_it_computes_in_f32_whatever_the_processor_prefers() -> None:
     out = np.zeros((64, 4), F32)
     model.infer_batch(inp, out)
     np.testing.assert_allclose(out, reference("mlp", inp), rtol=1e-5, atol=1e-5)
+
+
+def test_an_engine_that_fails_in_a_call_like_others_before_works_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Failing:
+        def infer(self, *, share_outputs: bool) -> None:
+            raise RuntimeError("Exception from src/inference/infer.cpp:66:\nCheck 'x' failed\nboom")
+
+    model = load(doubling())
+    inp, out = np.ones((1, 3), F32), np.zeros((1, 3), F32)
+    model.infer_batch(inp, out)
+    monkeypatch.setattr(model._runner, "_request", Failing())
+    with pytest.raises(InferenceError) as caught:
+        model.infer_batch(inp, out)
+    assert str(caught.value) == "model 'm.onnx' failed: boom"
+    inp += 1
+    model.infer_batch(inp, out)
+    assert out.tolist() == [[4, 4, 4]]
