@@ -238,6 +238,18 @@ def test_a_good_file_of_another_format_is_refused(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("name", [b"x", b"y"])
+def test_a_name_that_is_not_text_is_refused(backend: str, name: bytes) -> None:
+    data = make_model("affine", "onnx").data
+    assert data.count(b"\x01" + name) >= 2
+    spoiled = ModelArtifact.from_bytes(data.replace(b"\x01" + name, b"\x01\xff"))
+    with pytest.raises(InferenceError) as caught:
+        find_backend(backend).load_model(spoiled)
+    assert caught.value.code is Code.INVALID_ARTIFACT
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("backend", MODULES)
 def test_a_missing_engine_names_the_extra(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module, package, extra = MODULES[backend]

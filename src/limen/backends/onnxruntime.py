@@ -12,6 +12,7 @@ from limen.backends._bound import BoundModel, pointer
 from limen.backends._engine import Array, import_engine, message_of, not_loadable
 from limen.backends._ports import EnginePort
 from limen.compute import BackendCapabilities, ComputeBackend, ModelArtifact
+from limen.errors import InvalidArtifactError
 from limen.types import DataType, TensorSpec, require_whole
 
 __all__ = ["OnnxRuntimeBackend", "OnnxRuntimeModel"]
@@ -75,7 +76,11 @@ class OnnxRuntimeBackend(ComputeBackend):
 
     def load_model(self, artifact: ModelArtifact) -> OnnxRuntimeModel:
         """Load a model; weights in files of their own are looked for beside ``artifact.path``."""
-        return OnnxRuntimeModel(_open(artifact, self.threads), artifact.label)
+        session = _open(artifact, self.threads)
+        try:
+            return OnnxRuntimeModel(session, artifact.label)
+        except UnicodeDecodeError as error:
+            raise _not_loadable(artifact, "a name in it is not UTF-8") from error
 
 
 class OnnxRuntimeModel(BoundModel[_Binding]):
@@ -144,6 +149,10 @@ def _open(artifact: ModelArtifact, threads: int) -> _Session:
             artifact, "ONNX Runtime", _reason(error), "a complete ONNX file"
         ) from error
     return session
+
+
+def _not_loadable(artifact: ModelArtifact, reason: str) -> InvalidArtifactError:
+    return not_loadable(artifact, "ONNX Runtime", reason, "a complete ONNX file")
 
 
 def _port(tensor: _Tensor) -> EnginePort:
