@@ -205,9 +205,10 @@ def _tflite(net: Network, batch: Batch) -> bytes:
 
 
 def _write_ir(net: Network, batch: Batch, path: Path) -> None:
-    import openvino
-    from openvino import opset13 as ops
+    from limen.backends._openvino_graph import import_openvino
 
+    openvino = import_openvino()  # Without its telemetry, which a plain import starts.
+    ops = openvino.opset13
     lead = -1 if batch == "free" else 1
     entry = ops.parameter([lead, *net.takes], np.float32, name="x")
     entry.output(0).tensor.set_names({"x"})
