@@ -1,6 +1,6 @@
 """For tests: contract suites, drills of whole graphs, single nodes; for executors: scenarios.
 
-Drills are in ``limen.testing.drills``; ``limen.testing.strategies`` and ``limen.testing.machines`` need
+Drills are in ``limen.testing.drills``; ``strategies`` and ``machines`` beside it need
 Hypothesis, which the extra ``testing`` brings.
 """
 
