@@ -62,11 +62,11 @@ class Replay(Source):
         """Read one entry, if it is due."""
         if self._clock is None:
             raise LifecycleError(f"{self.name} is read before open or after close")
+        if self._ended:
+            return SourceSignal.END_OF_STREAM
         due = self.next_due()
         if due is not None and now < due:
             return SourceSignal.NOTHING_NOW
-        if self._ended:
-            return SourceSignal.END_OF_STREAM
         payload = self._read()
         if isinstance(payload, SourceSignal):
             self._ended = True

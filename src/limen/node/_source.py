@@ -45,12 +45,49 @@ class SourceSignal(enum.Enum):
 class Source(abc.ABC):
     """Reads a device, a file or a generator, without blocking.
 
-    - SOURCE-1: ``try_produce`` never blocks; it returns a message, NOTHING_NOW or END_OF_STREAM.
-    - SOURCE-2: After END_OF_STREAM it is not called again before ``open``.
-    - SOURCE-3: A source that states ``next_due`` has its next message at that instant, not earlier.
-    - SOURCE-4: What cannot be read raises SensorError and is counted; the next call goes on behind
-      it, or ends the stream where that is not possible.
-    - SOURCE-5: ``close`` after ``open``, once, also after a failure.
+    The runtime calls it on its own thread: ``prepare`` before the start, then ``open``, then
+    ``try_produce`` as often as schedule and room allow until END_OF_STREAM, and ``close`` in the
+    end, also after a failure. A node that is restarted closes its source and opens it anew.
+
+    Before the start
+    - SOURCE-1: ``prepare`` may be called again, and nothing comes out differently for it.
+    - SOURCE-2: ``spec`` is known once ``prepare`` has returned, and stays what it is.
+    - SOURCE-3: ``pausable`` and ``clock_domain`` are settled by then, too.
+
+    Asking
+    - SOURCE-4: ``try_produce`` returns a ``Produced``, NOTHING_NOW or END_OF_STREAM, and nothing
+      else.
+    - SOURCE-5: It never blocks: where nothing has come yet it returns NOTHING_NOW.
+    - SOURCE-6: It gives what was read, all of it, once each, in its order.
+    - SOURCE-7: Every payload fits ``spec``.
+    - SOURCE-8: A payload stays as it is until the next ``try_produce``, whatever else is asked.
+    - SOURCE-9: A creation that is stated by the graph's clock does not lie ahead of the call.
+    - SOURCE-10: Behind END_OF_STREAM comes nothing but END_OF_STREAM before the next ``open``.
+
+    Schedule
+    - SOURCE-11: ``next_due`` is an instant from ``open`` to the end of the stream, or None all
+      along.
+    - SOURCE-12: Before that instant no message is there, and to ask for one changes nothing.
+    - SOURCE-13: At that instant something is there, or the call moves the instant on.
+    - SOURCE-14: That instant does not go back.
+    - SOURCE-15: Where ``interval_ns`` is stated, messages are due that far apart, to a tick.
+    - SOURCE-16: Instants count ticks of the clock that ``open`` is given, whatever its rate.
+    - SOURCE-17: A replay, which is what ``set_speed`` says it is, gives the same at any speed.
+    - SOURCE-18: What says ``pausable`` loses nothing when it is held back and ``resumed``.
+
+    Failures
+    - SOURCE-19: What cannot be read raises SensorError, which says where that was.
+    - SOURCE-20: The next call goes on behind it, or the stream ends where that is not possible.
+    - SOURCE-21: ``locate`` gives the place of a message in words, or None; of one that was not
+      made, None.
+
+    Ends
+    - SOURCE-22: A source that can be rewound begins anew when it is closed and opened again.
+    - SOURCE-23: ``close`` raises nothing: neither before ``open``, nor a second time, nor after a
+      failure.
+    - SOURCE-24: It leaves neither a thread nor an open file of the source's own behind.
+    - SOURCE-25: What is kept does not grow with what has been read.
+    - SOURCE-26: Sources share no state.
 
     Attributes:
         pausable: Whether it can wait for room without losing anything. A live source cannot.

@@ -43,7 +43,7 @@ _OUTCOMES = ("output", "consume", "skip", "error", "terminal")
 
 
 class ScriptedSource(Source):
-    """Plays a script, one entry a call, and ends behind it.
+    """Plays a script, one entry a call that finds it due, and ends behind it.
 
     An entry is a table: empty for a message, or with ``qos``, ``deadline``, ``created`` (instants
     since the clock's epoch, with a unit), ``max_age``, ``degrade_allowed``, ``at`` (when it is due;
@@ -79,6 +79,7 @@ class ScriptedSource(Source):
         self._payload = np.zeros(size_bytes, np.uint8)
         self._clock: PlatformClock | None = None
         self._place = 0
+        self._ended = False
         self._due: list[Ticks] = []
 
     def spec(self) -> PayloadSpec:
@@ -90,6 +91,7 @@ class ScriptedSource(Source):
         self._clock = clock
         if not self._keeps_place:
             self._place = 0
+        self._ended = False
         self._due = self._instants(clock)
 
     def next_due(self) -> Ticks | None:
@@ -102,7 +104,11 @@ class ScriptedSource(Source):
 
     def try_produce(self, now: Ticks) -> Produced | SourceSignal:
         """Return the next entry's message, or what the entry says instead."""
-        if self._place == len(self._script):
+        due = self.next_due()
+        if due is not None and now < due and not self._ended:
+            return SourceSignal.NOTHING_NOW
+        if self._ended or self._place == len(self._script):
+            self._ended = True
             return SourceSignal.END_OF_STREAM
         entry = self._script[self._place]
         self._place += 1
@@ -112,6 +118,7 @@ class ScriptedSource(Source):
             case "error":
                 raise SensorError("scripted")
             case "end":
+                self._ended = True
                 return SourceSignal.END_OF_STREAM
         return Produced(
             self._payload,
