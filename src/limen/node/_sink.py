@@ -17,9 +17,35 @@ from limen.types import ObjectSpec, PayloadSpec, Ticks
 class Sink(abc.ABC):
     """Writes results to a file, a stream or a device.
 
-    - SINK-1: ``consume`` is called once per message, in the order of the edge.
-    - SINK-2: What cannot be written raises OutputError, is counted, and the next message goes on.
-    - SINK-3: ``close`` flushes; it is called once after ``open``, also after a failure.
+    The runtime calls it on its own thread: ``prepare`` before the start, then ``open``, then
+    ``consume_from`` once for each message, in the order of the edge, and ``close`` in the end, also
+    after a failure. A node that is restarted closes its sink and opens it anew.
+
+    Before the start
+    - SINK-1: ``prepare`` may be called again.
+    - SINK-2: It writes nothing: what was written before stays until ``open``.
+    - SINK-3: ``inputs`` are names, no two of them the same, and stay what they are.
+    - SINK-4: ``spec`` is known before ``open``, and stays what it is.
+
+    Taking
+    - SINK-5: ``select_input`` returns one of the names that it is given.
+    - SINK-6: What is taken comes out once for each message, in their order.
+    - SINK-7: All of it is out when ``close`` returns.
+    - SINK-8: A payload is left as it is: others read it, too.
+    - SINK-9: A payload is read during the call: what becomes of it later does not come out.
+
+    Failures
+    - SINK-10: What cannot be written raises OutputError: a message when it is taken, or what was
+      held back when it is flushed.
+    - SINK-11: The next message goes on, and of the one that failed nothing is in its way.
+    - SINK-12: After a failure ``close`` still lets go of all that ``open`` took.
+
+    Ends
+    - SINK-13: ``close`` raises nothing before ``open``, nor a second time.
+    - SINK-14: A sink that can be opened again takes what comes then as a new one would.
+    - SINK-15: ``close`` leaves neither a thread nor an open file of the sink's own behind.
+    - SINK-16: What is kept does not grow with what was taken.
+    - SINK-17: Sinks share no state.
 
     Attributes:
         inputs: Names of its inputs. Where there are several, any of them will do for a step, and

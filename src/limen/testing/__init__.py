@@ -28,6 +28,7 @@ from limen.testing._scenario import Scenario, ScenarioRun, first_difference, loa
 from limen.testing._scheduler_contract import SchedulerContract
 from limen.testing._scripted import ScriptedModel, ScriptedNode, ScriptedSink, ScriptedSource
 from limen.testing._single import run_node, run_sink, run_source
+from limen.testing._sink_contract import SinkContract
 from limen.testing._source_contract import SourceContract
 from limen.testing._targets import find_suites
 from limen.testing._telemetry_contract import EventSinkContract, TelemetryContract
@@ -56,6 +57,7 @@ __all__ = [
     "ScriptedNode",
     "ScriptedSink",
     "ScriptedSource",
+    "SinkContract",
     "SourceContract",
     "TelemetryContract",
     "clause_of",
