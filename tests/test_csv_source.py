@@ -300,7 +300,6 @@ def test_an_integer_type_is_refused() -> None:
 def test_reading_before_open_or_after_close_is_refused(walk: Write) -> None:
     source = opened(walk("ax,ay\n1,2\n"))
     source.close()
-    source.close()
     with pytest.raises(LifecycleError):
         source.try_produce(Ticks(0))
 

@@ -273,7 +273,6 @@ def test_a_failing_disk_is_reported_and_ends_the_replay(tmp_path: Path) -> None:
 def test_reading_before_open_or_after_close_is_refused(tmp_path: Path) -> None:
     source = made_of(tmp_path, "{}\n")
     source.close()
-    source.close()
     with pytest.raises(LifecycleError):
         source.try_produce(Ticks(0))
 

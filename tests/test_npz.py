@@ -330,7 +330,6 @@ def test_reading_before_open_or_after_close_is_refused(tmp_path: Path) -> None:
         source.try_produce(Ticks(0))
     source.open(SimClock(), Ticks(0))
     source.close()
-    source.close()
     with pytest.raises(LifecycleError):
         source.try_produce(Ticks(0))
 

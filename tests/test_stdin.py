@@ -202,7 +202,6 @@ def test_reading_before_open_or_after_close_is_refused(pipe: Pipe) -> None:
     with pytest.raises(LifecycleError):
         source.try_produce(Ticks(0))
     opened(source).close()
-    source.close()
     with pytest.raises(LifecycleError):
         source.try_produce(Ticks(0))
 
