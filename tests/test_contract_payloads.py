@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from limen.testing._payloads import all_same, kept, misfit, same, shown, tensors
-from limen.testing._resources import Held, kept_bytes, returns_within
+from limen.testing._payload_checks import all_same, kept, misfit, same, shown, tensors
+from limen.testing._resources import Held, bytes_kept, returns_within
 from limen.types import DataType, ObjectSpec, TensorSpec, UpTo
 
 NAN = float("nan")
@@ -105,10 +105,10 @@ def test_what_is_left_behind_is_seen_and_what_is_gone_is_not() -> None:
 
 def test_what_grows_each_time_is_counted() -> None:
     kept_ones: list[bytes] = []
-    assert kept_bytes(lambda: kept_ones.append(bytes(50_000))) >= 50_000
-    assert kept_bytes(lambda: bytes(50_000)) < 50_000
+    assert bytes_kept(lambda: kept_ones.append(bytes(50_000))) >= 50_000
+    assert bytes_kept(lambda: bytes(50_000)) < 50_000
     once: dict[int, bytes] = {}
-    assert kept_bytes(lambda: once.setdefault(0, bytes(50_000))) < 50_000
+    assert bytes_kept(lambda: once.setdefault(0, bytes(50_000))) < 50_000
 
 
 def test_a_call_that_does_not_come_back_is_left_to_itself() -> None:

@@ -14,7 +14,7 @@ from limen.platform import NoopClock, PlatformClock, SimClock
 from limen.policy import EdgePolicy, Item, QueueCaps, Watermark
 from limen.testing._contract import Contract, inapplicable, needs
 from limen.testing._errors import code_raised
-from limen.testing._kept import SLACK_BYTES, bytes_kept
+from limen.testing._resources import SLACK_BYTES, bytes_kept
 from limen.types import (
     INVALID_TOKEN,
     DeadlineNs,

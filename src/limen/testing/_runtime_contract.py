@@ -18,8 +18,8 @@ from limen.scheduling import Plan
 from limen.telemetry import Decision, DecisionLog, RunStatistics
 from limen.testing._contract import Contract, needs
 from limen.testing._errors import code_raised
-from limen.testing._kept import SLACK_BYTES, bytes_kept
 from limen.testing._probes import ProbeNode, ProbeSource
+from limen.testing._resources import SLACK_BYTES, bytes_kept
 from limen.testing._scenario import first_difference
 from limen.testing._scripted import ScriptedNode, ScriptedSink, ScriptedSource
 from limen.types import CriticalityClass, Ticks

@@ -16,8 +16,8 @@ from limen.node import Sink
 from limen.platform import PlatformClock, SimClock
 from limen.testing._contract import Contract, inapplicable, needs
 from limen.testing._errors import code_raised
-from limen.testing._payloads import all_same, kept, same, shown, tensors
-from limen.testing._resources import SLACK_BYTES, Held, kept_bytes
+from limen.testing._payload_checks import all_same, kept, same, shown, tensors
+from limen.testing._resources import SLACK_BYTES, Held, bytes_kept
 from limen.types import (
     DataType,
     PayloadSpec,
@@ -264,8 +264,7 @@ class SinkContract(Contract):
                 self._feed(sink, [self._message(number, payload)])
 
         with self._opened(sink):
-            feed()
-            grown = kept_bytes(feed)
+            grown = bytes_kept(feed)
         assert grown < SLACK_BYTES, f"{_MANY} messages were taken and {grown} B were kept"
 
     @needs("output")

@@ -13,9 +13,9 @@ from limen.node import Source, SourceSignal
 from limen.platform import PlatformClock, SimClock
 from limen.testing._contract import Contract, inapplicable, needs
 from limen.testing._errors import code_raised
-from limen.testing._payloads import all_same, kept, misfit, same, shown
+from limen.testing._payload_checks import all_same, kept, misfit, same, shown
 from limen.testing._reading import Reading
-from limen.testing._resources import SLACK_BYTES, Held, kept_bytes, returns_within
+from limen.testing._resources import SLACK_BYTES, Held, bytes_kept, returns_within
 from limen.types import SequenceNumber, Ticks
 
 _MANY = 500
@@ -379,11 +379,11 @@ class SourceContract(Contract):
         source = self.plenty()
         source.prepare()
         with self._reading(source) as reading:
-            reading.skip(_MANY)
-            grown = kept_bytes(lambda: reading.skip(_MANY))
-        if reading.count < 3 * _MANY:
-            inapplicable(f"it has no {3 * _MANY} messages: see `plenty`")
-        assert grown < SLACK_BYTES, f"{_MANY} messages were read and {grown} B were kept"
+            grown = bytes_kept(lambda: reading.skip(_MANY))
+        if reading.count < 2 * _MANY:
+            inapplicable(f"it has no {2 * _MANY} messages: see `plenty`")
+        # Twice the slack: how full a buffer of a pipe is changes from call to call.
+        assert grown < 2 * SLACK_BYTES, f"{_MANY} messages were read and {grown} B were kept"
 
     @needs("repeats")
     def test_source_26_sources_share_no_state(self) -> None:

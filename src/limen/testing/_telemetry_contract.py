@@ -30,7 +30,7 @@ from limen.telemetry import (
     ViolationKind,
 )
 from limen.testing._contract import Contract, needs
-from limen.testing._kept import SLACK_BYTES, bytes_kept
+from limen.testing._resources import SLACK_BYTES, bytes_kept
 from limen.testing._scripted import ScriptedNode, ScriptedSink, ScriptedSource
 
 _MANY = 2_000
