@@ -28,12 +28,12 @@ from limen.policy import EdgePolicy, QueueCaps
 from limen.runtime import SingleThreadRuntime
 from limen.scheduling import Plan
 from limen.telemetry import DecisionLog
-from limen.testing import EdgeContract, Scenario, first_difference, load_scenario, run
+from limen.testing import EdgeContract, Scenario, first_difference, load_scenario, run, scenarios
 from limen.testing.machines import EdgeMachine
 from limen.types import Ticks, offers
 from linked_edge import LinkedEdge
 
-FILES = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
+FILES = [scenario.path for scenario in scenarios()]
 OFFERED = {
     "linked": "linked_edge:LinkedEdge",
     "moody": "linked_edge:MoodyEdge",

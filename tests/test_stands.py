@@ -16,12 +16,12 @@ from limen.platform import PlatformClock
 from limen.runtime import SingleThreadRuntime
 from limen.scheduling import Plan
 from limen.telemetry import DecisionLog
-from limen.testing import drills, first_difference, load_scenario, run
+from limen.testing import drills, first_difference, load_scenario, run, scenarios
 from limen.testing._copy import copied_parts
 from limen.testing._stand import Listener, Stand, Tap, with_parts, with_stands
 
 One = Float32[np.ndarray, "1"]
-_SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
+_SCENARIOS = [scenario.path for scenario in scenarios()]
 
 
 def through_stands(

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 import sys
+import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from limen.errors import ConfigurationError
 from limen.types import parse_duration_ns
 
+if typing.TYPE_CHECKING:
+    from limen.testing import Contract, ContractReport, Executor, TableReport
+
 
 def check_conformance(
-    target: str, lacks: Sequence[str], timeout: str, *, json: bool, say: Callable[[str], None]
+    target: str,
+    lacks: Sequence[str],
+    timeout: str,
+    *,
+    scenarios: bool,
+    json: bool,
+    say: Callable[[str], None],
 ) -> bool:
     """Run the suites that a target stands for; whether all their clauses hold.
 
@@ -19,24 +31,41 @@ def check_conformance(
         target: ``module:name`` or ``module``; looked for in the working folder, too.
         lacks: ``capability=reason`` of an implementation.
         timeout: With a unit.
+        scenarios: Whether to compare a runtime with the scenario table instead.
         json: Whether to say a JSON line a suite instead of text.
         say: Prints.
 
     Raises:
         ConfigurationError: There is nothing to run, or an option is malformed.
     """
-    from limen.testing import find_suites, run_contract
+    from limen.testing import find_suites, run_contract, run_table
 
     timeout_s = parse_duration_ns(timeout, what="--timeout") / 1e9
     if timeout_s <= 0:
         raise ConfigurationError(f"--timeout is {timeout}", remedy="give a time above 0")
+    # What graphs of a trial lose and how they fail is in the report, if it matters.
+    logging.getLogger("limen").addHandler(logging.NullHandler())
     sys.path.insert(0, str(Path.cwd()))
     passed = True
     for suite in find_suites(target, _reasons(lacks)):
-        report = run_contract(suite, timeout_s=timeout_s)
+        report: ContractReport | TableReport
+        if scenarios:
+            report = run_table(_executor(target, suite), name=target)
+        else:
+            report = run_contract(suite, timeout_s=timeout_s)
         say(report.to_json() if json else str(report))
         passed = passed and report.passed
     return passed
+
+
+def _executor(target: str, suite: type[Contract]) -> Executor:
+    from limen.testing import RuntimeContract
+
+    if not issubclass(suite, RuntimeContract) or inspect.isabstract(suite):
+        raise ConfigurationError(
+            f"{target!r} is no runtime", remedy="leave --scenarios out, or name what makes one"
+        )
+    return suite().make
 
 
 def _reasons(lacks: Sequence[str]) -> dict[str, str]:

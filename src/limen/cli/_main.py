@@ -205,9 +205,17 @@ def conformance(
         str,
         typer.Option("--timeout", metavar="TIME", help="After which a clause counts as hanging."),
     ] = "60s",
+    scenarios: Annotated[
+        bool,
+        typer.Option(
+            "--scenarios", help="Compare a runtime's decisions with the scenario table instead."
+        ),
+    ] = False,
 ) -> None:
     """Hold an implementation to every clause of its contract."""
-    passed = check_conformance(target, lacks or [], timeout, json=json, say=_say)
+    passed = check_conformance(
+        target, lacks or [], timeout, scenarios=scenarios, json=json, say=_say
+    )
     raise typer.Exit(ExitCode.DONE if passed else ExitCode.FAILED)
 
 

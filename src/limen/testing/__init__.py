@@ -24,12 +24,20 @@ from limen.testing._example import example_payload
 from limen.testing._node_run import Emitted, NodeRun
 from limen.testing._payloads import Payloads, PortPayloads
 from limen.testing._runtime_contract import RuntimeContract
-from limen.testing._scenario import Scenario, ScenarioRun, first_difference, load_scenario, run
+from limen.testing._scenario import (
+    Executor,
+    Scenario,
+    ScenarioRun,
+    first_difference,
+    load_scenario,
+    run,
+)
 from limen.testing._scheduler_contract import SchedulerContract
 from limen.testing._scripted import ScriptedModel, ScriptedNode, ScriptedSink, ScriptedSource
 from limen.testing._single import run_node, run_sink, run_source
 from limen.testing._sink_contract import SinkContract
 from limen.testing._source_contract import SourceContract
+from limen.testing._table import ScenarioComparison, TableReport, compare, run_table, scenarios
 from limen.testing._targets import find_suites
 from limen.testing._telemetry_contract import EventSinkContract, TelemetryContract
 
@@ -44,6 +52,7 @@ __all__ = [
     "EdgeContract",
     "Emitted",
     "EventSinkContract",
+    "Executor",
     "Inapplicable",
     "NodeRun",
     "Payloads",
@@ -51,6 +60,7 @@ __all__ = [
     "ReferenceModel",
     "RuntimeContract",
     "Scenario",
+    "ScenarioComparison",
     "ScenarioRun",
     "SchedulerContract",
     "ScriptedModel",
@@ -59,11 +69,13 @@ __all__ = [
     "ScriptedSource",
     "SinkContract",
     "SourceContract",
+    "TableReport",
     "TelemetryContract",
     "clause_of",
     "clause_tests",
     "clauses_of",
     "code_raised",
+    "compare",
     "example_payload",
     "find_suites",
     "first_difference",
@@ -76,4 +88,6 @@ __all__ = [
     "run_node",
     "run_sink",
     "run_source",
+    "run_table",
+    "scenarios",
 ]

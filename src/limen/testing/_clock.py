@@ -1,4 +1,4 @@
-"""The simulated clock of drills and of single nodes."""
+"""Simulated clocks that end a run: of scenarios and drawn graphs, of drills and single nodes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,35 @@ from collections.abc import Callable
 from limen.platform import SimClock
 from limen.runtime import RuntimeStopHandle
 from limen.types import Ticks
+
+
+class StoppingClock(SimClock):
+    """Simulated time that asks for a stop when an instant at or behind its mark is sampled.
+
+    Args:
+        stop_at: The mark in ticks; None for never.
+        tick_rate_hz: Ticks per second.
+
+    Attributes:
+        handle: Whom to ask; set once the runtime is made.
+    """
+
+    def __init__(self, stop_at: int | None, tick_rate_hz: int = 1000) -> None:
+        super().__init__(tick_rate_hz)
+        self._stop_at = stop_at
+        self.handle: RuntimeStopHandle | None = None
+
+    @property
+    def instant(self) -> int:
+        """The simulated instant, without a sample."""
+        return self._now
+
+    def now_ticks(self) -> Ticks:
+        """Return the instant; ask for a stop at the mark."""
+        now = super().now_ticks()
+        if self._stop_at is not None and now >= self._stop_at and self.handle is not None:
+            self.handle.request_stop()
+        return now
 
 
 class DrillClock(SimClock):

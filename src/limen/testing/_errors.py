@@ -17,5 +17,11 @@ def code_raised(call: Callable[..., object], *args: object) -> Code | str | None
     except LimenError as error:
         return error.code
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return error_line(error)
     return None
+
+
+def error_line(error: BaseException) -> str:
+    """Return an error's type and the first line of what it says."""
+    said = str(error).splitlines()
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__

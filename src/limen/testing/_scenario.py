@@ -12,11 +12,12 @@ from limen.app import check
 from limen.errors import ConfigurationError
 from limen.graph import load_document
 from limen.graph import verify as verify_graph
-from limen.platform import PlatformClock, SimClock
-from limen.runtime import LimenRuntime, RuntimeStopHandle, SingleThreadRuntime
+from limen.platform import PlatformClock
+from limen.runtime import LimenRuntime, SingleThreadRuntime
 from limen.scheduling import Plan
 from limen.telemetry import Decision, DecisionLog, RunStatistics
-from limen.types import Ticks, parse_duration_ns
+from limen.testing._clock import StoppingClock
+from limen.types import parse_duration_ns
 
 Executor = Callable[[Plan, PlatformClock, int, DecisionLog], LimenRuntime]
 """Makes a runtime: of a plan, its clock, the drain timeout in ns, and the log to write."""
@@ -66,21 +67,6 @@ class ScenarioRun:
     statistics: RunStatistics
 
 
-class _StoppingClock(SimClock):
-    """A simulated clock that asks for a stop when an instant at or behind its mark is sampled."""
-
-    def __init__(self, tick_rate_hz: int, stop_at: int | None) -> None:
-        super().__init__(tick_rate_hz)
-        self._stop_at = stop_at
-        self.handle: RuntimeStopHandle | None = None
-
-    def now_ticks(self) -> Ticks:
-        now = super().now_ticks()
-        if self._stop_at is not None and now >= self._stop_at and self.handle is not None:
-            self.handle.request_stop()
-        return now
-
-
 def load_scenario(path: Path) -> Scenario:
     """Read a scenario file.
 
@@ -125,7 +111,7 @@ def run(scenario: Scenario, executor: Executor | None = None) -> ScenarioRun:
     """
     loaded = load_document(scenario.graph, scenario.path, allow_import=True)
     verify_graph(loaded.graph.spec(), found=tuple(loaded.problems), broken=frozenset(loaded.broken))
-    clock = _StoppingClock(scenario.tick_rate_hz, scenario.stop_at_tick)
+    clock = StoppingClock(scenario.stop_at_tick, scenario.tick_rate_hz)
     lines: list[str] = []
 
     def listen(decision: Decision) -> None:

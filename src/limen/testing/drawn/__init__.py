@@ -5,8 +5,9 @@ that shows a defect is written down as a scenario by ``toml``. ``limen.testing.s
 them for Hypothesis.
 """
 
+from limen.testing._clock import StoppingClock
 from limen.testing.drawn._draw import draw_graph
 from limen.testing.drawn._drawn import Drawn, Kind
-from limen.testing.drawn._parts import TICK_RATE_HZ, Objects, StoppingClock, Withholding
+from limen.testing.drawn._parts import Objects, Withholding
 
-__all__ = ["TICK_RATE_HZ", "Drawn", "Kind", "Objects", "StoppingClock", "Withholding", "draw_graph"]
+__all__ = ["Drawn", "Kind", "Objects", "StoppingClock", "Withholding", "draw_graph"]

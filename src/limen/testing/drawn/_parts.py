@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 from limen.message import BatchView, Message
 from limen.node import Consumed, NodePorts, Port, ProcessResult
-from limen.platform import PlatformClock, SimClock
-from limen.runtime import RuntimeStopHandle
+from limen.platform import PlatformClock
 from limen.testing._scripted import ScriptedNode
-from limen.types import ObjectSpec, PayloadSpec, Ticks
+from limen.types import ObjectSpec, PayloadSpec
 
 TICK_RATE_HZ = 1000
 
@@ -60,31 +59,3 @@ class Objects(ScriptedNode):
 
     def _payload_of(self) -> object:
         return bytes(1 + 5 * self._calls % 13)
-
-
-class StoppingClock(SimClock):
-    """Asks for a stop when an instant at or behind its mark is sampled.
-
-    Args:
-        stop_at: The mark in ticks, of which there are 1000 a second; None for never.
-
-    Attributes:
-        handle: Whom to ask; the run's, once there is one.
-    """
-
-    def __init__(self, stop_at: int | None) -> None:
-        super().__init__(TICK_RATE_HZ)
-        self._stop_at = stop_at
-        self.handle: RuntimeStopHandle | None = None
-
-    @property
-    def instant(self) -> int:
-        """The simulated instant, without a sample."""
-        return self._now
-
-    def now_ticks(self) -> Ticks:
-        """Return the instant; ask for a stop at the mark."""
-        now = super().now_ticks()
-        if self._stop_at is not None and now >= self._stop_at and self.handle is not None:
-            self.handle.request_stop()
-        return now
