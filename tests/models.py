@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from limen.compute import ModelArtifact
 
-Kind = Literal["mlp", "conv1d", "conv2d", "affine"]
+Kind = Literal["mlp", "conv1d", "conv2d", "affine", "line"]
 Format = Literal["onnx", "tflite", "ir"]
 Batch = Literal["free", "one"]
 
-KINDS: tuple[Kind, ...] = ("mlp", "conv1d", "conv2d", "affine")
+KINDS: tuple[Kind, ...] = ("mlp", "conv1d", "conv2d", "affine", "line")
 FORMATS: tuple[Format, ...] = ("onnx", "tflite", "ir")
 ENDINGS: dict[Format, str] = {"onnx": ".onnx", "tflite": ".tflite", "ir": ".xml"}
 
@@ -81,6 +81,10 @@ def network(kind: Kind) -> Network:
             return Network((16, 3), (12, 4), (Conv(some(5, 3, 4), some(4)),))
         case "conv2d":
             return Network((7, 6, 2), (5, 5, 3), (Conv(some(3, 2, 2, 3), some(3)),))
+        case "line":
+            # What the contract kit asks a backend for.
+            two, one = np.full(4, 2, np.float32), np.ones(4, np.float32)
+            return Network((4,), (4,), (Affine(two, one),))
         case "affine":
             return Network((5, 3), (5, 3), (Affine(some(3), some(3)),))
 

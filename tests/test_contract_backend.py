@@ -10,9 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
+from limen.backends.litert import LiteRtBackend
 from limen.backends.onnxruntime import OnnxRuntimeBackend
+from limen.backends.openvino import OpenVinoBackend
 from limen.compute import (
     BackendCapabilities,
     ComputeBackend,
@@ -23,36 +24,51 @@ from limen.compute import (
 from limen.errors import Code, InferenceError, InvalidArtifactError, ModelMismatchError
 from limen.testing import BackendContract, ReferenceModel
 from limen.types import DataType, TensorSpec
+from models import Format, make_model
 from sabotage import assert_all_have_saboteurs, assert_caught, assert_holds, assert_matched
 
 
-def onnx_bytes(model: ReferenceModel) -> bytes:
-    batch = "N" if model is ReferenceModel.ANY_BATCH else 1
-    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [batch, 4]) for n in "xy")
-    constants = [
-        numpy_helper.from_array(np.full(4, value, np.float32), name)
-        for name, value in (("scale", 2), ("shift", 1))
-    ]
-    nodes = [
-        helper.make_node("Mul", ["x", "scale"], ["scaled"]),
-        helper.make_node("Add", ["scaled", "shift"], ["y"]),
-    ]
-    graph = helper.make_graph(nodes, "g", [x], [y], constants)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return made.SerializeToString()
+class EngineSuite(BackendContract):
+    """Asks the makers of models for those of the kit."""
+
+    form: ClassVar[Format]
+
+    def artifact(self, model: ReferenceModel) -> ModelArtifact:
+        return make_model("line", self.form, "free" if model is ReferenceModel.ANY_BATCH else "one")
 
 
-class OnnxRuntimeSuite(BackendContract):
-    engine = "onnxruntime"
+class OnnxRuntimeSuite(EngineSuite):
+    engine, form = "onnxruntime", "onnx"
 
     def make(self) -> ComputeBackend:
         return OnnxRuntimeBackend()
 
-    def artifact(self, model: ReferenceModel) -> ModelArtifact:
-        return ModelArtifact.from_bytes(onnx_bytes(model), model.value)
+
+class LiteRtSuite(EngineSuite):
+    engine, form = "ai_edge_litert", "tflite"
+
+    def make(self) -> ComputeBackend:
+        return LiteRtBackend()
 
 
-@pytest.mark.parametrize("suite", [OnnxRuntimeSuite], ids=lambda suite: suite.__name__)
+class OpenVinoOnnxSuite(EngineSuite):
+    engine, form = "openvino", "onnx"
+
+    def make(self) -> ComputeBackend:
+        return OpenVinoBackend()
+
+
+class OpenVinoIrSuite(EngineSuite):
+    engine, form = "openvino", "ir"
+
+    def make(self) -> ComputeBackend:
+        return OpenVinoBackend()
+
+
+_SUITES = (OnnxRuntimeSuite, LiteRtSuite, OpenVinoOnnxSuite, OpenVinoIrSuite)
+
+
+@pytest.mark.parametrize("suite", _SUITES, ids=lambda suite: suite.__name__)
 def test_it_passes_without_pytest_as_well(suite: type[BackendContract]) -> None:
     assert_holds(suite)
 
