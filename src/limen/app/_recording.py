@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -26,6 +26,7 @@ from limen.node import (
     Outputs,
     Produced,
     PushOutcome,
+    StandIn,
     StepContext,
     StepResult,
     YieldUntil,
@@ -34,7 +35,7 @@ from limen.platform import MonotonicClock, PlatformClock
 from limen.runtime import SingleThreadRuntime
 from limen.scheduling import DegradePlan, Plan
 from limen.telemetry import DecisionLog
-from limen.types import PayloadSpec, SequenceNumber, Ticks
+from limen.types import Ticks
 
 _DEPARTS: Final = "the replay asks for what the recording does not hold"
 
@@ -221,39 +222,14 @@ class _ReplayClock(PlatformClock):
         """Return at once: the next sample says when it is."""
 
 
-class _Stand(Node):
-    """Takes a node's place in a Plan and looks like it to an executor."""
+class _Stand(StandIn):
+    """Takes the place of one part of a Plan: of a node, or of a variant behind all nodes."""
 
     def __init__(self, node: Node, part: int, recording: Recording) -> None:
-        self._node = node
+        nodes = recording.plan.nodes
+        super().__init__(node, nodes[part % len(nodes)].ports)
         self._part = part
         self._recording = recording
-        self.kind = node.kind
-        self.max_emit = node.max_emit
-        self.max_batch = node.max_batch
-        self.fixed_batch = node.fixed_batch
-        self.takes_windows = node.takes_windows
-        self.activation = node.activation
-
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        return self._node.input_names
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        return self._node.output_names
-
-    @property
-    def artifact_sha256(self) -> str | None:
-        return self._node.artifact_sha256
-
-    def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
-        """Return the ports of the Plan, which was resolved before."""
-        nodes = self._recording.plan.nodes
-        return nodes[self._part % len(nodes)].ports
-
-    def locate(self, sequence: SequenceNumber) -> str | None:
-        return self._node.locate(sequence)
 
 
 class _RecordingNode(_Stand):

@@ -8,6 +8,7 @@ from limen.node._results import Consumed, Output, Outputs, ProcessResult, Skip
 from limen.node._signature import match_spec
 from limen.node._sink import Sink, SinkNode
 from limen.node._source import Produced, Source, SourceNode, SourceSignal
+from limen.node._stand_in import StandIn
 from limen.node.contract import (
     Node,
     NodeKind,
@@ -40,6 +41,7 @@ __all__ = [
     "Source",
     "SourceNode",
     "SourceSignal",
+    "StandIn",
     "StepContext",
     "StepResult",
     "YieldUntil",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,14 @@ from limen.node import (
     NodePorts,
     PushOutcome,
     Skip,
+    StandIn,
     StepContext,
     StepResult,
     YieldUntil,
 )
 from limen.platform import PlatformClock
 from limen.scheduling import DegradePlan, NodePlan, Plan
-from limen.types import PayloadSpec, SequenceNumber, Ticks
+from limen.types import Ticks
 
 Given = Sequence[tuple[str, Message]]
 """What one call was handed: input port and message of each."""
@@ -73,7 +74,7 @@ class Listener:
         """Told what a step came to."""
 
 
-class Stand(Node):
+class Stand(StandIn):
     """Takes a node's place in a Plan; an executor sees no difference but for what the tap does.
 
     Args:
@@ -83,42 +84,16 @@ class Stand(Node):
     """
 
     def __init__(self, plan: NodePlan, tap: Tap, listener: Listener) -> None:
+        tap.begin(plan.node)
+        super().__init__(plan.node, plan.ports)
         self.plan = plan
         self.tap = tap
         self.listener = listener
-        self._node = node = plan.node
-        tap.begin(node)
-        self.kind = node.kind
-        self.max_emit = node.max_emit
-        self.max_batch = node.max_batch
-        self.fixed_batch = node.fixed_batch
-        self.takes_windows = node.takes_windows
-        self.activation = node.activation
-        self.clock_domain = node.clock_domain
-
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """The node's."""
-        return self._node.input_names
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """The node's."""
-        return self._node.output_names
 
     @property
     def state_bytes(self) -> int:
         """The node's."""
         return self._node.state_bytes
-
-    @property
-    def artifact_sha256(self) -> str | None:
-        """The node's."""
-        return self._node.artifact_sha256
-
-    def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
-        """Return the ports of the Plan, which was resolved before."""
-        return self.plan.ports
 
     def initialize(self, clock: PlatformClock, ports: NodePorts) -> None:
         """Pass it on."""
@@ -191,10 +166,6 @@ class Stand(Node):
     def resumed(self, now: Ticks) -> None:
         """Tell the node."""
         self._node.resumed(now)
-
-    def locate(self, sequence: SequenceNumber) -> str | None:
-        """Ask the node."""
-        return self._node.locate(sequence)
 
 
 class _TappedContext(LookingContext):
