@@ -380,8 +380,8 @@ class SourceContract(Contract):
         source.prepare()
         with self._reading(source) as reading:
             grown = bytes_kept(lambda: reading.skip(_MANY))
-        if reading.count < 2 * _MANY:
-            inapplicable(f"it has no {2 * _MANY} messages: see `plenty`")
+        if reading.count < 3 * _MANY:
+            inapplicable(f"it has no {3 * _MANY} messages: see `plenty`")
         # Twice the slack: how full a buffer of a pipe is changes from call to call.
         assert grown < 2 * SLACK_BYTES, f"{_MANY} messages were read and {grown} B were kept"
 
