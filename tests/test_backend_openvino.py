@@ -397,3 +397,34 @@ def test_an_engine_that_fails_in_a_call_like_others_before_works_again(
     inp += 1
     model.infer_batch(inp, out)
     assert out.tolist() == [[4, 4, 4]]
+
+
+_SIGNALLED = """
+import gc, os, signal, threading
+from models import make_model
+from limen.backends.openvino import OpenVinoBackend
+
+def load():
+    return OpenVinoBackend().load_model(make_model("line", "onnx"))
+
+first, other, third = load(), load(), [load()]
+del first, other
+thread = threading.Thread(target=third.clear)
+thread.start()
+thread.join()
+gc.collect()
+signal.signal(signal.SIGINT, lambda *_: print("interrupted"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_a_signal_behind_models_that_have_come_and_gone_is_handled() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _SIGNALLED],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr

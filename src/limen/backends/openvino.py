@@ -19,6 +19,7 @@ from limen.backends._openvino_graph import (
     reason_of,
 )
 from limen.backends._ports import EnginePort
+from limen.backends._signal_stack import signal_stack_kept
 from limen.compute import BackendCapabilities, ComputeBackend, ModelArtifact
 from limen.types import DataType, require_whole
 
@@ -110,8 +111,10 @@ class _Runner:
             "INFERENCE_PRECISION_HINT": "f32",
             "ENABLE_CPU_PINNING": False,
         }
-        core = self._openvino.Core()
-        self._compiled: _Compiled = core.compile_model(self._graph, "CPU", options)
+        with signal_stack_kept():
+            # A core of its own: one that has failed keeps wrong shapes for what it compiles next.
+            core = self._openvino.Core()
+            self._compiled: _Compiled = core.compile_model(self._graph, "CPU", options)
         self._request = self._compiled.create_infer_request()
         self._set: _Binding | None = None
         self._shapes: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
