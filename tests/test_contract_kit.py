@@ -20,9 +20,12 @@ import limen.testing
 from limen.cli import main
 from limen.errors import ConfigurationError
 from limen.testing import (
+    CheckedMemoryContract,
     ClauseOutcome,
     Contract,
     ContractReport,
+    EdgeContract,
+    MemoryManagerContract,
     clause_tests,
     clauses_of,
     find_suites,
@@ -279,8 +282,9 @@ def kit_suites() -> list[type[Contract]]:
 
 @pytest.mark.parametrize("suite", kit_suites(), ids=lambda suite: suite.__name__)
 def test_every_assert_of_a_suite_says_what_was_seen(suite: type[Contract]) -> None:
-    tree = ast.parse(Path(inspect.getfile(suite)).read_text(encoding="utf-8"))
-    asserts = [node for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    files = {inspect.getfile(part) for part in suite.__mro__ if issubclass(part, Contract)}
+    trees = [ast.parse(Path(file).read_text(encoding="utf-8")) for file in sorted(files)]
+    asserts = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Assert)]
     silent = [node.lineno for node in asserts if node.msg is None]
     assert asserts
     assert silent == []
@@ -402,6 +406,21 @@ def test_a_function_must_say_what_it_returns(mine: Path, monkeypatch: pytest.Mon
         find_suites("my_rings:unclear")
     with pytest.raises(ConfigurationError, match="says itself what is lacked"):
         find_suites("my_rings:RingSuite", {"lanes": "?"})
+
+
+@pytest.mark.parametrize(
+    ("target", "suite"),
+    [
+        ("limen.memory:HeapMemoryManager", MemoryManagerContract),
+        ("limen.memory:CheckedHeapMemoryManager", CheckedMemoryContract),
+        ("limen.edge:StaticRing", EdgeContract),
+    ],
+)
+def test_an_implementation_gets_the_suite_of_its_closest_contract(
+    target: str, suite: type[Contract]
+) -> None:
+    (found,) = find_suites(target)
+    assert found.__mro__[1] is suite
 
 
 _PYTEST = """

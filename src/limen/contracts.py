@@ -2,7 +2,7 @@
 
 from limen.compute import ComputeBackend, ComputeModel
 from limen.edge import Edge, EdgeConsumer, EdgeFactory, EdgeProducer
-from limen.memory import HeaderStore, MemoryManager
+from limen.memory import CheckedManager, HeaderStore, MemoryManager
 from limen.message import Payload
 from limen.node import Node, Sink, Source, StepContext
 from limen.platform import PlatformClock
@@ -11,6 +11,7 @@ from limen.scheduling import DequeuePolicy
 from limen.telemetry import EventSink, Telemetry
 
 __all__ = [
+    "CheckedManager",
     "ComputeBackend",
     "ComputeModel",
     "DequeuePolicy",

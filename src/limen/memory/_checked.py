@@ -48,11 +48,39 @@ class CheckedManager(MemoryManager):
     ``free`` raises. So a token that was freed or is another manager's is known as such for ever.
     What the caller does wrong raises; what is noticed later goes to the ledger.
 
-    - CHECK-1: A freed token is refused with NOT_ALLOCATED, a foreign one with BAD_TOKEN.
-    - CHECK-2: Bytes of a freed slot that were written are reported with MANAGER_POISONED.
-    - CHECK-3: Bytes of a live slot that were written are reported with BORROW_ACTIVE.
-    - CHECK-4: A view that is there after its call is reported with VIEW_KEPT.
-    - CHECK-5: Every error names token, slot and node.
+    Tokens
+    - CHECK-1: A freed token is refused with NOT_ALLOCATED, also once its slot is used again.
+    - CHECK-2: A token of another manager is refused with BAD_TOKEN, also where its slot is live.
+    - CHECK-3: A token that was never given is refused with BAD_TOKEN, also where its slot is live.
+    - CHECK-4: No token is given twice.
+
+    What is refused
+    - CHECK-5: Its error names token, slot, manager and the node that is called.
+    - CHECK-6: That of a freed token says who freed it.
+    - CHECK-7: That of a borrow or a free says who reads or writes meanwhile.
+    - CHECK-8: ``describe`` names token, slot, manager and the node that is called.
+
+    What is noticed later
+    - CHECK-9: Where nothing is misused, nothing is reported.
+    - CHECK-10: An array that was written though live is reported with BORROW_ACTIVE, as soon as it
+      is read, written or freed.
+    - CHECK-11: One that is written while it is read is reported where the read ends, of its reader.
+    - CHECK-12: Each such change is reported once.
+    - CHECK-13: A freed slot that was written is reported with MANAGER_POISONED as it is used again.
+    - CHECK-14: What lay in a slot cannot be read there any more once it is freed.
+    - CHECK-15: A view that is there after its call is reported with VIEW_KEPT, of its node.
+    - CHECK-16: So is whatever stands on a view: slices, reshaped arrays, buffers.
+    - CHECK-17: Views are not reported of nodes that may keep them (``tracks``).
+    - CHECK-18: What is written through a kept view later is reported of the node that kept it.
+    - CHECK-19: Nobody is blamed for what nobody is known to have written.
+    - CHECK-20: A report names token, slot, manager and node, and carries the message's header.
+
+    Slots side by side, where a manager has such
+    - CHECK-21: A row of neighbours that is kept is reported with its first and its last slot.
+    - CHECK-22: ``next_slot`` returns the same view until it is claimed or the call ends.
+    - CHECK-23: ``next_slot`` raises NO_FREE_SLOTS where no slot is free.
+    - CHECK-24: What was written to a slot that was lent and not claimed is gone after the call, and
+      is no misuse.
     """
 
     _ledger: BorrowLedger

@@ -90,14 +90,75 @@ class MemoryManager(abc.ABC):
 
     The producer stores, the consumers read and hand tokens back; the runtime is the only caller.
 
-    - MEM-1: ``available + live tokens == capacity`` at every moment.
-    - MEM-2: ``store`` on a full manager raises NO_FREE_SLOTS and changes nothing.
-    - MEM-3: A freed or foreign token is refused by every method, never read.
-    - MEM-4: What ``store`` was given is what ``read`` returns, until ``free``.
-    - MEM-5: Freeing while a read is open is refused with BORROW_ACTIVE.
-    - MEM-6: A payload that does not fit the slot is refused with PAYLOAD_MISMATCH, nothing kept.
-    - MEM-7: A write is refused with BORROW_ACTIVE while a read is open, and reads, writes and frees
-      with ALREADY_BORROWED while a write is.
+    Slots
+    - MEM-1: ``capacity`` is the depth given; ``available`` and the live tokens add up to it.
+    - MEM-2: A depth below 1 is refused.
+    - MEM-3: ``store`` raises NO_FREE_SLOTS where no slot is free.
+    - MEM-4: That changes nothing, neither what is stored nor what is counted.
+    - MEM-5: The tokens of live messages differ.
+    - MEM-6: What was freed can be stored into again, over and over; no slot is lost.
+    - MEM-7: Managers share no state.
+
+    What is stored
+    - MEM-8: ``peek_header`` returns the header that was stored, until ``free``.
+    - MEM-9: A read returns the header that was stored.
+    - MEM-10: A read returns the payload that was stored, however often.
+    - MEM-11: Storing, writing and freeing others changes no payload.
+    - MEM-12: Where payloads are copied, what their maker writes to them later does not show.
+    - MEM-13: Where payloads are arrays, a read's cannot be written to.
+    - MEM-14: Where payloads are arrays, a write's can be, and reads return then what was written.
+
+    Tokens
+    - MEM-15: ``peek_header`` refuses a freed token with NOT_ALLOCATED, one never given with
+      BAD_TOKEN.
+    - MEM-16: Reads refuse them likewise, whether they are guarded or not.
+    - MEM-17: Writes refuse them likewise, whether they are guarded or not.
+    - MEM-18: ``free`` refuses them likewise.
+    - MEM-19: ``end_read`` and ``end_write`` refuse them likewise.
+    - MEM-20: A token that is refused changes nothing.
+
+    Borrows
+    - MEM-21: A message can be read several times at once; each ``end_read`` ends one read.
+    - MEM-22: ``free`` raises BORROW_ACTIVE while a read is open.
+    - MEM-23: A write raises BORROW_ACTIVE while a read is open.
+    - MEM-24: Reads and writes raise ALREADY_BORROWED while a write is open.
+    - MEM-25: ``free`` raises ALREADY_BORROWED while a write is open.
+    - MEM-26: ``end_read`` raises NOT_ALLOCATED where no read is open, also while a write is.
+    - MEM-27: ``end_write`` raises NOT_ALLOCATED where no write is open, also while a read is.
+    - MEM-28: The guard of ``read`` opens a read where its block begins, and ends it with the block,
+      also where that raises.
+    - MEM-29: The guard of ``read_mut`` does so for a write.
+    - MEM-30: What is open of one message concerns no other.
+
+    Misfits
+    - MEM-31: ``store`` raises PAYLOAD_MISMATCH for a payload that does not fit the slot.
+    - MEM-32: Nothing is kept of it, and its slot stays free.
+
+    Counts
+    - MEM-33: ``stored`` counts what was stored since the start, freed or not.
+    - MEM-34: ``peak_used`` is the most slots that were in use at once.
+    - MEM-35: ``copies`` counts the payloads that ``store`` copied; none where they are held by
+      reference.
+    - MEM-36: ``statistics`` states capacity, available slots and payload bytes as the manager does.
+    - MEM-37: ``payload_bytes`` stays what it was at first.
+    - MEM-38: ``share_counts`` returns a place of its own where every live token counts 0 at first.
+    - MEM-39: ``describe`` names the token.
+    - MEM-40: ``memory_class`` says where payloads lie; HOST where they are NumPy arrays.
+    - MEM-41: Nothing that stores, reads and writes allocate is kept once a message is freed.
+
+    Slots side by side, where a manager has such
+    - MEM-42: ``neighbours`` returns what was stored one after another as one view, in order,
+      without copying.
+    - MEM-43: That view cannot be written to.
+    - MEM-44: It returns None for messages in another order, apart, or repeated.
+    - MEM-45: Slots go round: what is stored after a full round lies side by side again.
+    - MEM-46: ``gather`` copies payloads in order to the front of an array, and leaves the rest.
+    - MEM-47: ``neighbours`` and ``gather`` refuse tokens as reads do.
+    - MEM-48: ``reserve`` returns the slots claimed next as one array to write, and claims nothing.
+    - MEM-49: It returns None for more slots than are free, or where they are no neighbours.
+    - MEM-50: ``commit`` makes a message of what was written to the next slot, which is no copy.
+    - MEM-51: ``commit`` raises NO_FREE_SLOTS where no slot is free, and changes nothing.
+    - MEM-52: ``next_slot`` returns the slot claimed next to write, and claims nothing.
 
     Args:
         depth: Number of slots, at least 1.
@@ -170,9 +231,13 @@ class MemoryManager(abc.ABC):
         return Message(header, self._payload(token))
 
     def end_read(self, token: MessageToken) -> None:
-        """Close a read that ``begin_read`` opened."""
+        """Close a read that ``begin_read`` opened.
+
+        Raises:
+            ManagerError: The token is not live here, or no read of it is open.
+        """
         if not 0 <= token < self.capacity or self._readers[token] < 1:
-            raise ManagerError(f"token {token} has no read to end", code=Code.NOT_ALLOCATED)
+            raise self._not_open(token, "read")
         self._readers[token] -= 1
 
     def begin_write(self, token: MessageToken) -> Message:
@@ -192,9 +257,13 @@ class MemoryManager(abc.ABC):
         return Message(header, self._payload_mut(token))
 
     def end_write(self, token: MessageToken) -> None:
-        """Close a write that ``begin_write`` opened."""
+        """Close a write that ``begin_write`` opened.
+
+        Raises:
+            ManagerError: The token is not live here, or no write of it is open.
+        """
         if not 0 <= token < self.capacity or self._readers[token] >= 0:
-            raise ManagerError(f"token {token} has no write to end", code=Code.NOT_ALLOCATED)
+            raise self._not_open(token, "write")
         self._readers[token] = 0
 
     def store(self, message: Message) -> MessageToken:
@@ -216,7 +285,7 @@ class MemoryManager(abc.ABC):
         """Give a slot back.
 
         Raises:
-            ManagerError: The token is not live here, or a read of it is open.
+            ManagerError: The token is not live here, or it is being read or written.
         """
         self._header_at(token)
         if self._readers[token] < 0:
@@ -265,6 +334,11 @@ class MemoryManager(abc.ABC):
     @abc.abstractmethod
     def _drop(self, token: MessageToken) -> None:
         """Forget the payload of a slot that is being freed."""
+
+    def _not_open(self, token: MessageToken, what: str) -> ManagerError:
+        """Return why a borrow cannot be ended; what is wrong with the token itself comes first."""
+        self._header_at(token)
+        return ManagerError(f"token {token} has no {what} to end", code=Code.NOT_ALLOCATED)
 
     def _claim(self) -> MessageToken:
         if self._available == 0:

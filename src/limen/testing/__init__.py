@@ -5,6 +5,7 @@ Hypothesis, which the extra ``testing`` brings.
 """
 
 from limen.testing._backend_contract import BackendContract, ReferenceModel
+from limen.testing._checked_contract import CheckedMemoryContract
 from limen.testing._clock_contract import ClockContract
 from limen.testing._conformance import ClauseOutcome, ClauseResult, ContractReport, run_contract
 from limen.testing._contract import (
@@ -21,6 +22,7 @@ from limen.testing._contract import (
 from limen.testing._edge_contract import EdgeContract
 from limen.testing._errors import code_raised
 from limen.testing._example import example_payload
+from limen.testing._memory_contract import MemoryManagerContract
 from limen.testing._node_run import Emitted, NodeRun
 from limen.testing._payloads import Payloads, PortPayloads
 from limen.testing._runtime_contract import RuntimeContract
@@ -43,6 +45,7 @@ from limen.testing._telemetry_contract import EventSinkContract, TelemetryContra
 
 __all__ = [
     "BackendContract",
+    "CheckedMemoryContract",
     "ClauseOutcome",
     "ClauseResult",
     "ClauseTest",
@@ -54,6 +57,7 @@ __all__ = [
     "EventSinkContract",
     "Executor",
     "Inapplicable",
+    "MemoryManagerContract",
     "NodeRun",
     "Payloads",
     "PortPayloads",

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from limen.errors import Code, ConfigurationError
 from limen.testing._contract import Contract
@@ -90,16 +90,22 @@ def _contract_of(found: object) -> type[Contract] | None:
             return None
     if not isinstance(made, type):
         return None
-    return next((suite for subject, suite in _suites().items() if issubclass(made, subject)), None)
+    fitting = [pair for pair in _suites().items() if issubclass(made, pair[0])]
+    # Of a contract and one derived from it, the derived one asks for more.
+    return max(fitting, key=lambda pair: len(pair[0].__mro__))[1] if fitting else None
 
 
 def _suites() -> dict[type, type[Contract]]:
     """Return the kit's suites by the contract that their ``make`` returns."""
-    return {
-        suite.subjects[0]: suite
-        for suite in Contract.__subclasses__()
-        if suite.__module__.startswith("limen.testing.") and suite.subjects
-    }
+    return {suite.subjects[0]: suite for suite in _kit_suites(Contract)}
+
+
+def _kit_suites(base: type[Contract]) -> Iterator[type[Contract]]:
+    for suite in base.__subclasses__():
+        if suite.__module__.startswith("limen.testing."):
+            if suite.subjects:
+                yield suite
+            yield from _kit_suites(suite)
 
 
 def _is_suite_of(value: object, module: types.ModuleType) -> bool:
