@@ -237,8 +237,11 @@ class LeavesFreedSlots(Checked):
 
 
 class TracksFirstSlot(Checked):
+    """Of two slots."""
+
     def _payload(self, token: MessageToken) -> object:
-        return self._views[token] if token == 1 else super()._payload(token)
+        second = token == 1 and self.capacity == 2
+        return self._views[token] if second else super()._payload(token)
 
 
 class TracksViewsThemselves(Checked):
@@ -317,7 +320,7 @@ _SABOTEURS: dict[str, tuple[Callable[..., CheckedManager], str]] = {
     "CHECK-13": (LooksAtNoFreedSlot, "a freed slot was written and used again"),
     "CHECK-14": (LeavesFreedSlots, "3 of 3 elements lie in the slot that was freed"),
     "CHECK-15": (TracksFirstSlot, "node 'hoarder 1' kept the view of a begin_read"),
-    "CHECK-16": (TracksViewsThemselves, "node 'hoarder' kept a view of it, reported were []"),
+    "CHECK-16": (TracksViewsThemselves, "kept what is not reported: a view of it, its transpose"),
     "CHECK-17": (TracksModels, "a model that may keep views is reported: "),
     "CHECK-18": (BlamesReaders, "node 'first' wrote to a view it kept, reported were ['reader']"),
     "CHECK-19": (BlamesAnybody, "reported were ['reader']"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,7 +25,7 @@ _CYCLES = 300
 class MemoryManagerContract(BorrowClauses, NeighbourClauses):
     """Holds a memory manager to MEM-1 … MEM-52; write ``make``."""
 
-    subjects = (MemoryManager,)
+    subjects: ClassVar[tuple[type, ...]] = (MemoryManager,)
 
     def test_mem_1_slots_free_and_messages_live_add_up(self) -> None:
         manager = self.make(3)

@@ -75,7 +75,7 @@ class NeighbourClauses(MemorySuite):
         tokens = self._store(manager, (0, 1, 2, 3))
         out = np.stack([as_array(self.payload(7))] * 4)
         for places in ((3, 0), (2,), (1, 2, 3), (0, 0)):
-            out[...] = self.payload(7)
+            out[...] = as_array(self.payload(7))
             manager.gather([tokens[place] for place in places], out)
             seen = self.contents(out)
             wanted = [self._wanted(number) for number in (*places, 7, 7, 7)][:4]
@@ -141,7 +141,7 @@ class NeighbourClauses(MemorySuite):
         room = manager.reserve(2)
         if room is None:
             inapplicable("two of three slots cannot be reserved: see MEM-48")
-        room[0], room[1] = self.payload(5), self.payload(6)
+        room[0], room[1] = as_array(self.payload(5)), as_array(self.payload(6))
         del room
         before = manager.statistics()
         tokens = [manager.commit(header(5)), manager.commit(header(6))]
