@@ -16,7 +16,6 @@ from limen.errors import (
     ConfigurationError,
     GraphError,
     ManagerError,
-    PayloadMismatchError,
     PortMismatchError,
 )
 from limen.memory import BorrowLedger, BoundedMemoryManager, CheckedBoundedMemoryManager
@@ -243,34 +242,9 @@ def test_a_view_is_read_only_and_the_slot_is_used_again() -> None:
         assert np.asarray(found.payload).tolist() == [[3] * 4] * 2
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [
-        rows(6),
-        np.zeros((2, 3), np.float32),
-        np.zeros((2, 4)),
-        np.zeros(4, np.float32),
-        None,
-        [[1], [2, 3]],
-    ],
-    ids=["too long", "another axis", "a wider type", "fewer axes", "none", "ragged"],
-)
-def test_what_does_not_fit_the_slot_is_refused_and_nothing_kept(payload: object) -> None:
-    manager = BoundedMemoryManager(_BOXES, 1)
-    with pytest.raises(PayloadMismatchError):
-        manager.store(message(payload))
-    assert manager.available == 1
-
-
-def test_a_spec_without_a_bound_and_a_freed_token_are_refused() -> None:
+def test_a_spec_without_a_bound_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="every axis needs a length or a bound"):
         BoundedMemoryManager(TensorSpec(_F32, ("n",)), 1)
-    manager = BoundedMemoryManager(_BOXES, 1)
-    token = manager.store(message(rows(1)))
-    manager.free(token)
-    with pytest.raises(ManagerError) as caught:
-        manager.begin_read(token)
-    assert caught.value.code is Code.NOT_ALLOCATED
 
 
 def test_a_write_guard_gives_the_message_s_own_shape_to_write() -> None:

@@ -182,7 +182,10 @@ class CheckedMemoryContract(MemoryManagerContract):
                 if isinstance(payload, np.ndarray):
                     if begin == manager.begin_write:
                         payload[...] = as_array(self.payload((number + 1) % 8)).flat[0]
-                    kept += [payload.copy(), payload + 1, payload.tolist()]
+                    flat = payload.reshape(-1)
+                    kept += [payload.copy(), payload + 1, payload.tolist(), payload.tobytes()]
+                    kept += [flat[0], flat[[0]]]
+                    del flat
                 del payload
                 end(token)
             manager.free(token)
@@ -421,6 +424,9 @@ _STANDING: dict[str, Callable[[NDArray[Any]], object]] = {
     "its bytes": lambda view: view.reshape(-1).view(np.uint8),
     "a buffer of its bytes": lambda view: view.reshape(-1).view(np.uint8).data,
     "an array on a buffer of it": lambda view: np.asarray(view.reshape(-1).view(np.uint8).data),
+    "a subclass of it": lambda view: view.view(np.ma.MaskedArray),
+    "strides over it": lambda view: np.lib.stride_tricks.as_strided(view.reshape(-1), (1,)),
+    "it, broadcast": lambda view: np.broadcast_to(view, (2, *view.shape)),
     "an iterator over it": lambda view: iter(view.reshape(-1)),
     "objects that have it": lambda view: {"boxes": [(1, view)]},
     "a cycle that has it": lambda view: _cycle(view),

@@ -59,7 +59,7 @@ class MemorySuite(Contract):
         if spec is None:
             return (object(),)
         dtype, shape = spec.dtype.numpy_dtype(), spec.max_shape
-        shapes = [(2, *shape), (*shape, 1)]
+        shapes = [(2, *shape), (*shape, 1), shape[1:]]
         for place, length in enumerate(shape):
             for other in sorted({0, length - 1, length + 1}):
                 shapes.append((*shape[:place], other, *shape[place + 1 :]))
