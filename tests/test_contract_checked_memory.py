@@ -317,7 +317,7 @@ _SABOTEURS: dict[str, tuple[Callable[..., CheckedManager], str]] = {
     "CHECK-10": (FreesUnseen, "a live array was written before free, reported were none"),
     "CHECK-11": (EndsReadsUnseen, "node 'vandal' wrote while it read, reported were []"),
     "CHECK-12": (RepeatsItself, "reports at each: [1, 1, 1]"),
-    "CHECK-13": (LooksAtNoFreedSlot, "a freed slot was written and used again"),
+    "CHECK-13": (LooksAtNoFreedSlot, "a freed slot was written before store, reported were none"),
     "CHECK-14": (LeavesFreedSlots, "3 of 3 elements lie in the slot that was freed"),
     "CHECK-15": (TracksFirstSlot, "node 'hoarder 1' kept the view of a begin_read"),
     "CHECK-16": (TracksViewsThemselves, "kept what is not reported: a view of it, its transpose"),

@@ -140,7 +140,7 @@ class MemoryManager(abc.ABC):
     - MEM-35: ``copies`` counts the payloads that ``store`` copied; none where they are held by
       reference.
     - MEM-36: ``statistics`` states capacity, available slots and payload bytes as the manager does.
-    - MEM-37: ``payload_bytes`` stays what it was at first.
+    - MEM-37: ``payload_bytes`` stays what it was at first, 0 where payloads are held by reference.
     - MEM-38: ``share_counts`` returns a place of its own where every live token counts 0 at first.
     - MEM-39: ``describe`` names the token.
     - MEM-40: ``memory_class`` says where payloads lie; HOST where they are NumPy arrays.

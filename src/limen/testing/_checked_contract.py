@@ -104,7 +104,7 @@ class CheckedMemoryContract(MemoryManagerContract):
         mine, other = self.make(2, _NAME, ledger), self.make(2, _OTHER, ledger)
         freed, live = self._store(mine, (1, 2))
         mine.free(freed)
-        foreign = other.store(self._message(3))
+        foreign, idle = self._store(other, (3, 4))
         mine.begin_read(live)
         ledger.begin("fuse")
         for what, call, token, name in (
@@ -112,7 +112,9 @@ class CheckedMemoryContract(MemoryManagerContract):
             ("a look at a freed token", mine.peek_header, freed, _NAME),
             ("a free of a token that is read", mine.free, live, _NAME),
             ("a write to a token that is read", mine.begin_write, live, _NAME),
-            ("an end of a write that is not open", mine.end_write, live, _NAME),
+            ("an end of a write of what is read", mine.end_write, live, _NAME),
+            ("an end of a write that is not open", other.end_write, idle, _OTHER),
+            ("an end of a read that is not open", other.end_read, idle, _OTHER),
             ("a free of a foreign token", mine.free, foreign, _OTHER),
         ):
             text = _text(call, token)
@@ -159,6 +161,18 @@ class CheckedMemoryContract(MemoryManagerContract):
                 manager.ledger.begin(holder)
                 close(token)
 
+        for holder in ("first", "second"):
+            manager.ledger.begin(holder)
+            manager.begin_read(token)
+        for holder, left in (("first", "second"), ("second", "first")):
+            manager.ledger.begin(holder)
+            manager.end_read(token)
+            text = _text(manager.free, token)
+            assert f"read by node '{left}'" in text, (
+                f"two nodes read, {holder!r} has ended, and free says {text!r}"
+            )
+            manager.begin_read(token)
+
     def test_check_8_a_description_names_token_slot_manager_and_node(self) -> None:
         manager = self.make(2, _NAME)
         for token in self._store(manager, (1, 2)):
@@ -194,12 +208,19 @@ class CheckedMemoryContract(MemoryManagerContract):
 
     @needs("arrays")
     def test_check_10_an_array_that_was_written_though_live_is_reported(self) -> None:
-        for name in ("begin_read", "begin_write", "free"):
+        for name in ("begin_read", "begin_write", "free", "neighbours", "gather"):
             manager = self.make(2, _NAME)
             token = self._store(manager, (1, 2))[0]
             view = self._kept_to_write(manager, token, "keeper")
             view[...] = 9
-            code_raised(self._calls(manager)[name], token)
+            if name in self._calls(manager):
+                code_raised(self._calls(manager)[name], token)
+            elif not isinstance(manager, CheckedStaticMemoryManager):
+                continue
+            elif name == "neighbours":
+                manager.neighbours([token])
+            else:
+                manager.gather([token], np.stack([view]))
             seen = [misuse.error.code for misuse in manager.ledger.settle()]
             assert Code.BORROW_ACTIVE in seen, (
                 f"a live array was written before {name}, reported were {_names(seen)}"
@@ -236,17 +257,25 @@ class CheckedMemoryContract(MemoryManagerContract):
 
     @needs("poison")
     def test_check_13_a_freed_slot_that_was_written_is_reported(self) -> None:
-        manager = self.make(2, _NAME)
-        token = self._store(manager, (1, 2))[0]
-        view = self._kept_to_write(manager, token, "keeper")
-        manager.free(token)
-        manager.ledger.settle()
-        view[...] = 9
-        manager.store(self._message(3))
-        seen = [misuse.error.code for misuse in manager.ledger.settle()]
-        assert Code.MANAGER_POISONED in seen, (
-            f"a freed slot was written and used again, reported were {_names(seen)}"
-        )
+        for name in ("store", "next_slot", "reserve"):
+            manager = self.make(2, _NAME)
+            token = self._store(manager, (1, 2))[0]
+            view = self._kept_to_write(manager, token, "keeper")
+            manager.free(token)
+            manager.ledger.settle()
+            view[...] = 9
+            if name == "store":
+                manager.store(self._message(3))
+            elif not isinstance(manager, CheckedStaticMemoryManager):
+                continue
+            elif name == "next_slot":
+                manager.next_slot()
+            else:
+                manager.reserve(1)
+            seen = [misuse.error.code for misuse in manager.ledger.settle()]
+            assert Code.MANAGER_POISONED in seen, (
+                f"a freed slot was written before {name}, reported were {_names(seen)}"
+            )
 
     @needs("poison")
     def test_check_14_what_was_freed_cannot_be_read(self) -> None:
