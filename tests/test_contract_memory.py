@@ -545,7 +545,7 @@ _SABOTEURS: dict[str, tuple[Callable[[int], MemoryManager], str]] = {
     "MEM-29": (OpensBeforeItsBlock, "before its block begins something is open"),
     "MEM-30": (FreesNothingMeanwhile, "free of another while a read is open: "),
     "MEM-31": (Narrows, "a store of array([0., 0., 0.]): None"),
-    "MEM-32": (LosesSlotsOfMisfits, "was refused, and changed (1, "),
+    "MEM-32": (LosesSlotsOfMisfits, "was refused, and changed (2, "),
     "MEM-33": (CountsLive, "[0, 1, 1, 1, "),
     "MEM-34": (PeaksFall, "peak_used is [0, 1, 2, 2, 2, 3, 3, 1, 4, 4]"),
     "MEM-35": (CountsWrites, "[0, 2, 4, 6, 8]"),

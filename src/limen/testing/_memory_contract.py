@@ -185,18 +185,18 @@ class MemoryManagerContract(BorrowClauses, NeighbourClauses):
 
     @needs("misfits")
     def test_mem_32_nothing_is_kept_of_a_misfit(self) -> None:
-        for misfit in self.misfits():
+        for misfit, used in itertools.product(self.misfits(), (1, 2)):
             manager = self.make(3)
-            live = self._store(manager, (1, 2))
+            live = self._store(manager, (1, 2)[:used])
             before = self._state(manager, live)
             if code_raised(manager.store, Message(header(1), misfit)) is None:
                 inapplicable(f"{misfit!r} was taken: see MEM-31")
             after = self._state(manager, live)
             assert after == before, f"{misfit!r} was refused, and changed {before} into {after}"
-            live += self._store(manager, (3,))
+            live += self._store(manager, (1, 2, 3)[used:])
             seen = [self._shown(manager, token) for token in live]
             wanted = [self._wanted(number) for number in (1, 2, 3)]
-            assert seen == wanted, f"with {misfit!r} refused before the last, {wanted} are {seen}"
+            assert seen == wanted, f"with {misfit!r} refused after {used}, {wanted} are {seen}"
 
     def test_mem_33_messages_are_counted_as_they_are_stored(self) -> None:
         manager = self.make(2)
