@@ -54,14 +54,12 @@ class Mutant:
 
 
 class _Properties(cst.CSTTransformer):
-    """Writes ``@property def x`` as ``def x`` and ``x = property(x)``: mutmut skips decorated ones."""
+    """Writes ``@property def x`` as ``def x; x = property(x)``: mutmut skips what is decorated."""
 
     def leave_FunctionDef(
         self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
     ) -> cst.FunctionDef | cst.FlattenSentinel[cst.BaseStatement]:
-        if [d.decorator for d in updated_node.decorators if m.matches(d.decorator, m.Name())] == [
-            d.decorator for d in updated_node.decorators
-        ] and m.matches(updated_node, m.FunctionDef(decorators=[m.Decorator(m.Name("property"))])):
+        if m.matches(updated_node, m.FunctionDef(decorators=[m.Decorator(m.Name("property"))])):
             name = updated_node.name.value
             return cst.FlattenSentinel(
                 [
@@ -73,7 +71,7 @@ class _Properties(cst.CSTTransformer):
 
 
 def prepare(*, fresh: bool) -> None:
-    """Make the copy that is mutated; what has not changed keeps its time, so that it is not redone."""
+    """Make the copy that is mutated; what has not changed is left alone, so that it is not redone."""
     if fresh:
         shutil.rmtree(WORK, ignore_errors=True)
     for folder in ("tests", *BESIDE):
@@ -126,8 +124,8 @@ def read_mutants(packages: Iterable[str]) -> Iterator[Mutant]:
 def _place(key: str) -> str:
     """Turn ``limen.edge._ring.xǁRingǁitem__mutmut_3`` into ``limen.edge._ring.Ring.item``."""
     module, _, name = key.rpartition(".")
-    name = name.rpartition("__mutmut_")[0]
-    return f"{module}.{name.removeprefix('x').replace('ǁ', '.').strip('.').removeprefix('_', )}"
+    name = name.rpartition("__mutmut_")[0].removeprefix("x_").removeprefix("xǁ")
+    return f"{module}.{name.replace('ǁ', '.')}"
 
 
 def _change(diff: str) -> str:
@@ -179,7 +177,10 @@ def report(mutants: list[Mutant], packages: Iterable[str]) -> bool:
     if new:
         print(f"\n{len(new)} that are not killed, and not in {SURVIVORS.name}:")
         for mutant in new:
-            print(f"    {mutant.name}" + ("" if mutant.status == "survived" else f" [{mutant.status}]"))
+            print(
+                f"    {mutant.name}"
+                + ("" if mutant.status == "survived" else f" [{mutant.status}]")
+            )
     if stale:
         print(f"\n{len(stale)} in {SURVIVORS.name} that are killed, or gone:")
         for name in stale:
@@ -189,7 +190,7 @@ def report(mutants: list[Mutant], packages: Iterable[str]) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Mutation testing of Limen.")
-    parser.add_argument("packages", nargs="*", choices=[*PACKAGES, []], help="default: all")
+    parser.add_argument("packages", nargs="*", choices=PACKAGES, help="default: all")
     parser.add_argument("--again", action="store_true", help="only what the last run left")
     parser.add_argument("--children", type=int, default=os.cpu_count() or 1, metavar="N")
     options = parser.parse_args()

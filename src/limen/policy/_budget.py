@@ -58,7 +58,7 @@ class Degrade:
 
     def __post_init__(self) -> None:
         for name in ("degrade_after", "recover_after"):
-            object.__setattr__(self, name, require_whole(name, getattr(self, name), 1))
+            object.__setattr__(self, name, require_whole(name, getattr(self, name)))
         parse_duration_ns(self.sim_cost, what="sim_cost")
 
 

@@ -37,9 +37,7 @@ class Deadline:
     on_miss: OnMiss = OnMiss.PROCESS
 
     def __post_init__(self) -> None:
-        if self.default is not None:
-            parse_duration_ns(self.default, what="deadline")
-        parse_duration_ns(self.slack, what="slack")
+        _ = self.default_ns, self.slack_ns  # which refuse what is no duration
         require_type("require", self.require, bool, "write True or False")
         require_type("on_miss", self.on_miss, OnMiss, "use OnMiss.PROCESS or OnMiss.DROP")
 

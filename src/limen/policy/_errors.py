@@ -67,10 +67,10 @@ class Restart:
         return parse_duration_ns(self.per, what="per")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "max", require_whole("max restarts", self.max, 1))
-        if parse_duration_ns(self.per, what="per") == 0:
+        object.__setattr__(self, "max", require_whole("max restarts", self.max))
+        if self.per_ns == 0:
             raise ConfigurationError("restarts per 0", remedy="give a positive duration")
-        parse_duration_ns(self.backoff, what="backoff")
+        _ = self.rest_ns  # which refuses what is no duration
 
 
 ErrorRule = ErrorAction | EmitFailsafe | Restart

@@ -99,7 +99,7 @@ class NodePolicy:
                 (ErrorAction, EmitFailsafe, Restart),
                 "use ErrorAction.CONTINUE or a sibling, EmitFailsafe(payload) or Restart(max)",
             )
-        parse_duration_ns(self.sim_cost, what="sim_cost")
+        _ = self.sim_cost_ns  # which refuses what is no duration
         if self.activation is not None:
             require_type(
                 "activation",
@@ -113,7 +113,7 @@ class NodePolicy:
             "liveness", self.liveness, Liveness, 'write it as in "40ms", or use Liveness(…)'
         )
         self._check_inputs()
-        gap_ns("interval", self.interval)
+        _ = self.interval_ns  # which refuses what is no positive duration
 
     def _check_inputs(self) -> None:
         remedy = 'write inputs={"port": InputPolicy(…)}'
