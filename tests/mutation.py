@@ -71,7 +71,7 @@ class _Properties(cst.CSTTransformer):
 
 
 def prepare(*, fresh: bool) -> None:
-    """Make the copy that is mutated; what has not changed is left alone, so that it is not redone."""
+    """Make the copy that is mutated; what has not changed is left alone, and not mutated again."""
     if fresh:
         shutil.rmtree(WORK, ignore_errors=True)
     for folder in ("tests", *BESIDE):
