@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+ARGS ?=
 
-.PHONY: demo test check bench coverage fast clean
+.PHONY: demo test check bench coverage fast mutation clean
 
 demo: $(VENV)/.run
 	@$(BIN)/limen demo
@@ -30,6 +31,10 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/overload.py --plot build/overload.svg
 	@echo
 	$(BIN)/python benchmarks/deadlines.py --plot build/deadlines.svg
+
+# ARGS: packages (edge memory policy), --again to look only at what the last run left.
+mutation: $(VENV)/.dev
+	$(BIN)/python tests/mutation.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

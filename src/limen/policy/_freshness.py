@@ -49,8 +49,8 @@ class Freshness:
     def in_ticks(self, clock: PlatformClock) -> FreshnessTicks:
         """Convert to the clock's ticks, once, for the Plan."""
         return FreshnessTicks(
-            _ticks(clock, self.max_age, "max_age"),
-            _ticks(clock, self.max_span_age, "max_span_age"),
+            _ticks(clock, self.max_age),
+            _ticks(clock, self.max_span_age),
             self.on_stale is OnStale.DELIVER,
         )
 
@@ -140,5 +140,5 @@ def why_unfit(
     return None
 
 
-def _ticks(clock: PlatformClock, text: str | None, what: str) -> int | None:
-    return None if text is None else clock.duration_to_ticks(parse_duration_ns(text, what=what))
+def _ticks(clock: PlatformClock, text: str | None) -> int | None:
+    return None if text is None else clock.duration_to_ticks(parse_duration_ns(text))
