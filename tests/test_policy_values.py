@@ -26,6 +26,7 @@ from limen.policy import (
     Deadline,
     DefaultOnTimeout,
     Degrade,
+    DegradeState,
     EdgePolicy,
     EmitFailsafe,
     ErrorAction,
@@ -33,6 +34,7 @@ from limen.policy import (
     FreshnessTicks,
     InputPolicy,
     InputState,
+    Item,
     Liveness,
     NodePolicy,
     OnMiss,
@@ -43,15 +45,21 @@ from limen.policy import (
     Refusal,
     Restart,
     RetentionMode,
+    Switch,
     Trigger,
     Unfit,
     Watermark,
+    after_full,
+    after_infeasible,
+    after_variant,
+    decide,
+    full_form,
     inputs_ended,
     inputs_ready,
     is_stale,
     why_unfit,
 )
-from limen.types import CriticalityClass
+from limen.types import CriticalityClass, QoSClass
 
 # Wrong types are what these tables are about.
 _ACTIVATION: Any = Trigger
@@ -729,3 +737,50 @@ def test_a_message_without_limits_is_never_stale_and_never_unfit() -> None:
 )
 def test_the_words_of_logs_and_graph_files_are_these(names: str, kind: Any) -> None:  # noqa: ANN401 - enums
     assert [member.value for member in kind] == names.split()
+
+
+class EmptyRing:
+    """A ring in which nothing waits."""
+
+    size_bytes = 0
+
+    def __len__(self) -> int:
+        return 0
+
+    def item(self, index: int) -> Item:
+        raise IndexError(index)
+
+
+def test_no_admission_that_is_none_of_them_is_decided() -> None:
+    class Full(EmptyRing):
+        def __len__(self) -> int:
+            return 4
+
+    policy = EdgePolicy(QueueCaps(4))
+    object.__setattr__(policy, "admission", "sometimes")
+    with pytest.raises(AssertionError, match="'sometimes'"):
+        decide(policy, Full(), Item(1, QoSClass.BEST_EFFORT, None, 0), 0)
+    empty = decide(policy, EmptyRing(), Item(1, QoSClass.BEST_EFFORT, None, 0), 0)
+    assert empty.verdict is AdmissionVerdict.ADMIT
+
+
+def test_every_switch_starts_all_counts_anew() -> None:
+    rule = Degrade(2, 3)
+    assert full_form(rule) == DegradeState(False, 0, 0, 3)
+    once = DegradeState(False, 1, 0, 3)
+    assert after_full(rule, full_form(rule), overran=True) == (once, None)
+    assert after_full(rule, once, overran=False) == (full_form(rule), None)
+    degraded = DegradeState(True, 0, 0, 3)
+    assert after_full(rule, once, overran=True) == (degraded, Switch.VARIANT)
+    assert after_infeasible(rule, once) == (degraded, Switch.VARIANT)
+    assert after_infeasible(rule, degraded) == (degraded, None)
+    due = DegradeState(True, 0, 3, 3)
+    assert (due.probes, degraded.probes, full_form(rule).probes) == (True, False, False)
+    assert after_full(rule, due, overran=False) == (full_form(rule), Switch.FULL)
+    assert after_full(rule, due, overran=True) == (DegradeState(True, 0, 0, 6), Switch.VARIANT)
+    longest = DegradeState(True, 0, 20, 20)
+    assert after_full(rule, longest, overran=True)[0] == DegradeState(True, 0, 0, 24)
+    assert after_variant(DegradeState(True, 0, 2, 3), overran=False) == due
+    assert after_variant(DegradeState(True, 0, 2, 3), overran=True) == degraded
+    assert after_variant(due, overran=True) == due
+    assert after_variant(once, overran=True) == once
