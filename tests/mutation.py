@@ -100,7 +100,10 @@ def run(names: Iterable[str], children: int) -> None:
         done = subprocess.run([*command, *names], cwd=WORK, stdout=out, stderr=out, check=False)
     if done.returncode:
         text = log.read_text(errors="replace").replace("\r", "\n")
-        sys.exit(f"{text[-6000:]}\nmutmut failed; its output is in {log.relative_to(ROOT)}")
+        sys.exit(
+            f"{text[-2000:]}\nmutmut failed; its output is in {log.relative_to(ROOT)}. It asks for"
+            " tests by name: one with a backslash or an address in it is not found again."
+        )
 
 
 def read_mutants(packages: Iterable[str]) -> Iterator[Mutant]:
