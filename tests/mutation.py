@@ -6,7 +6,7 @@ excuse, and where that file excuses one that is killed or gone.
 
     make mutation                       all packages
     make mutation ARGS=edge             one package, or several
-    make mutation ARGS="edge --again"   only what the last run left, after tests were added
+    make mutation ARGS="edge --again"   only what the last run left, and modules changed since
 """
 
 from __future__ import annotations
@@ -70,10 +70,13 @@ class _Properties(cst.CSTTransformer):
         return updated_node
 
 
-def prepare(*, fresh: bool) -> None:
-    """Make the copy that is mutated; what has not changed is left alone, and not mutated again."""
+def prepare(*, fresh: bool) -> list[str]:
+    """Copy what has changed to where it is mutated; return the modules that are mutated anew."""
     if fresh:
         shutil.rmtree(WORK, ignore_errors=True)
+    # Which tests touch which functions is measured again, as tests may have changed.
+    (WORK / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
+    changed: list[str] = []
     for folder in ("tests", *BESIDE):
         shutil.rmtree(WORK / folder, ignore_errors=True)
         shutil.copytree(ROOT / folder, WORK / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -84,12 +87,16 @@ def prepare(*, fresh: bool) -> None:
             continue
         copy.parent.mkdir(parents=True, exist_ok=True)
         code = path.read_bytes()
-        if path.suffix == ".py" and path.parent.name in PACKAGES:
+        mutated = path.suffix == ".py" and path.parent.name in PACKAGES
+        if mutated:
             code = cst.parse_module(code).visit(_Properties()).code.encode()
         if not copy.exists() or copy.read_bytes() != code:
             copy.write_bytes(code)
             # mutmut copies what is missing, and mutates what is newer than its copy.
             (WORK / "mutants" / path.relative_to(ROOT)).unlink(missing_ok=True)
+            if mutated:
+                changed.append(".".join(path.relative_to(ROOT / "src").with_suffix("").parts))
+    return changed
 
 
 def run(names: Iterable[str], children: int) -> None:
@@ -199,10 +206,14 @@ def main() -> None:
     options = parser.parse_args()
     packages = sorted(options.packages or PACKAGES)
     began = time.monotonic()
-    prepare(fresh=not options.again)
     names = [f"limen.{package}.*" for package in packages]
     if options.again:
-        names = [mutant.key for mutant in read_mutants(packages) if not mutant.killed]
+        left = [] if not WORK.exists() else [it for it in read_mutants(packages) if not it.killed]
+        changed = [name for name in prepare(fresh=False) if name.split(".")[1] in packages]
+        names = [f"{module}.*" for module in changed]
+        names += [it.key for it in left if it.key.rpartition(".")[0] not in changed]
+    else:
+        prepare(fresh=True)
     if names:
         run(names, options.children)
     well = report(list(read_mutants(packages)), packages)
