@@ -200,11 +200,13 @@ def report(mutants: list[Mutant], packages: Iterable[str]) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Mutation testing of Limen.")
-    parser.add_argument("packages", nargs="*", choices=PACKAGES, help="default: all")
+    parser.add_argument("packages", nargs="*", metavar="PACKAGE", help="default: all")
     parser.add_argument("--again", action="store_true", help="only what the last run left")
     parser.add_argument("--children", type=int, default=os.cpu_count() or 1, metavar="N")
     options = parser.parse_args()
-    packages = sorted(options.packages or PACKAGES)
+    packages = sorted(set(options.packages or PACKAGES))
+    if not set(packages) <= set(PACKAGES):
+        parser.error(f"packages are {', '.join(PACKAGES)}")
     began = time.monotonic()
     names = [f"limen.{package}.*" for package in packages]
     if options.again:

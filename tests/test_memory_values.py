@@ -1196,3 +1196,99 @@ def test_share_counts_of_checked_managers_hold_only_what_counts() -> None:
 def test_a_configuration_error_is_a_value_error() -> None:
     with pytest.raises(ConfigurationError):
         HeapMemoryManager(0)
+
+
+# ------------------------------------------------------------------ who is blamed for which slot
+
+
+def keep(manager: CheckedManager, token: MessageToken) -> Any:  # noqa: ANN401 - any array
+    """Let node ``hoarder`` keep a view of a slot that it may write to."""
+    manager.ledger.begin("hoarder")
+    with manager.read_mut(token) as found:
+        kept: Any = found.payload
+    del found
+    assert [misuse.error.code for misuse in manager.ledger.settle()] == [Code.VIEW_KEPT]
+    return kept
+
+
+@pytest.mark.parametrize("kind", ["static", "bounded"])
+@pytest.mark.parametrize("when", ["begin_read", "begin_write", "free"])
+def test_whatever_looks_next_blames_the_keeper_of_that_very_slot(kind: str, when: str) -> None:
+    manager = _CHECKED[kind](3, None)
+    tokens = [manager.store(message(n)) for n in range(3)]
+    kept = keep(manager, tokens[1])
+    assert [manager.ledger.holder(manager, slot) for slot in range(3)] == ["", "hoarder", ""]
+    kept[0] = 77
+    _scribble(manager, 0, 77)
+    manager.ledger.begin("n")
+    getattr(manager, when)(tokens[1])
+    getattr(manager, when)(tokens[0])
+    found = [(misuse.node, misuse.header) for misuse in manager.ledger.settle()]
+    assert found == [("hoarder", header(1)), ("", header(0))]
+
+
+@pytest.mark.parametrize("when", ["gather", "neighbours"])
+def test_a_batch_blames_the_keepers_of_its_slots(when: str) -> None:
+    manager = checked(3)
+    tokens = [manager.store(message(n)) for n in range(3)]
+    kept = keep(manager, tokens[1])
+    kept[0] = 77
+    manager.ledger.begin("n")
+    if when == "gather":
+        manager.gather(tokens, np.zeros((3, 3), np.float32))
+    else:
+        manager.neighbours(tokens)
+    found = [(misuse.node, misuse.header) for misuse in manager.ledger.settle()]
+    assert found == [("hoarder", header(1))]
+
+
+def test_the_slot_to_write_is_the_one_that_is_claimed_next() -> None:
+    manager = checked(3)
+    manager.store(message())
+    slot = manager.next_slot()
+    assert np.shares_memory(slot, manager._slots[1])
+    assert not np.shares_memory(slot, manager._slots[0])
+    assert [misuse.node for misuse in manager.ledger.settle()] == ["n"]
+    assert [manager.ledger.holder(manager, n) for n in range(3)] == ["", "n", ""]
+
+
+@pytest.mark.parametrize("kind", [*_PLAIN, *(f"checked {kind}" for kind in _CHECKED)])
+def test_a_write_is_given_the_header_and_the_payload_in_its_own_shape(kind: str) -> None:
+    spec = TensorSpec(DataType.F32, (UpTo(3), 2))
+    fixed = TensorSpec(DataType.F32, (2, 2))
+    makes: dict[str, Callable[[], MemoryManager]] = {
+        "static": lambda: StaticMemoryManager(fixed, 1),
+        "bounded": lambda: BoundedMemoryManager(spec, 1),
+        "heap": lambda: HeapMemoryManager(1),
+        "checked static": lambda: CheckedStaticMemoryManager(fixed, 1),
+        "checked bounded": lambda: CheckedBoundedMemoryManager(spec, 1),
+        "checked heap": lambda: CheckedHeapMemoryManager(1),
+    }
+    manager = makes[kind]()
+    token = manager.store(Message(header(4), np.arange(4, dtype=np.float32).reshape(2, 2)))
+    for guard in (manager.read_mut, manager.read):
+        with guard(token) as found:
+            assert found.header == header(4)
+            assert np.asarray(found.payload).tolist() == [[0.0, 1.0], [2.0, 3.0]]
+
+
+def test_every_copy_onto_the_heap_is_counted() -> None:
+    manager = HeapMemoryManager(6)
+    for payload in (b"a", bytearray(b"b"), bytearray(b"c"), memoryview(b"d"), np.zeros(1)):
+        manager.store(Message(header(), payload))
+    assert manager.statistics().copies == 4
+    manager.store(Message(header(), np.zeros(1)))
+    assert manager.statistics().copies == 5
+
+
+def test_a_buffer_of_any_element_type_can_be_lent_and_has_no_slots() -> None:
+    pytest.importorskip("ml_dtypes")
+    ledger = BorrowLedger()
+    array = np.arange(4).astype(DataType.BF16.numpy_dtype()).reshape(2, 2)
+    buffer = LentBuffer(array, "the batch of m", ledger)
+    ledger.begin("n")
+    lent = buffer.lend(1)
+    assert lent.dtype == array.dtype
+    assert lent.astype(np.float32).tolist() == [[0.0, 1.0]]
+    assert [misuse.error.code for misuse in ledger.settle()] == [Code.VIEW_KEPT]
+    assert ledger.holder(buffer, 0) == ""
