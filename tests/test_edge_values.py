@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib.metadata import EntryPoint, EntryPoints
+from typing import Any, ClassVar
 
 import pytest
 
-from limen.edge import HeapRing, NoQueue, Priority2, PushResult, Ring, StaticRing
-from limen.errors import Code, LifecycleError, LimenError, QueueError
+from limen.edge import (
+    HeapRing,
+    NoQueue,
+    Priority2,
+    PushResult,
+    Ring,
+    StaticRing,
+    find_edge,
+    open_edge,
+)
+from limen.errors import Code, ConfigurationError, LifecycleError, LimenError, QueueError
 from limen.message import MessageHeader
-from limen.platform import NoopClock
+from limen.platform import NoopClock, PlatformClock, SimClock
 from limen.policy import EdgePolicy, QueueCaps, Watermark
 from limen.types import INVALID_TOKEN, MessageToken, QoSClass, SequenceNumber, Ticks, TraceId
 
@@ -158,3 +169,133 @@ def test_only_what_is_latency_critical_takes_the_high_lane(qos: QoSClass) -> Non
 
 def test_the_words_for_what_became_of_a_push_are_these() -> None:
     assert [result.value for result in PushResult] == ["enqueued", "rejected"]
+
+
+# ------------------------------------------------------------------ edges that a graph names
+
+
+class Halved(StaticRing):
+    """An edge that gives what it is told to as its endpoints."""
+
+    ends: ClassVar[tuple[object, object]] = (None, None)
+
+    def producer(self) -> Any:  # noqa: ANN401 - whatever it was told
+        return super().producer() if self.ends[0] is None else self.ends[0]
+
+    def consumer(self) -> Any:  # noqa: ANN401 - whatever it was told
+        return super().consumer() if self.ends[1] is None else self.ends[1]
+
+
+def gives(producer: object, consumer: object) -> Any:  # noqa: ANN401 - a class
+    return type("Told", (Halved,), {"ends": (producer, consumer)})
+
+
+def fails(caps: QueueCaps, clock: PlatformClock) -> Any:  # noqa: ANN401 - nothing
+    raise ZeroDivisionError("no room")
+
+
+_MAKE = "correct make(caps, clock) -> Edge in the package that offers it"
+_UNFIT: dict[str, tuple[Any, int, Code, str]] = {
+    "no edge": (
+        lambda caps, clock: 5,
+        1,
+        Code.BAD_COMPONENT,
+        "ring 'r' makes a int; it must make an Edge",
+    ),
+    "a failure": (
+        fails,
+        1,
+        Code.BAD_COMPONENT,
+        f"ring 'r' cannot be made: ZeroDivisionError: no room; {_MAKE}",
+    ),
+    "a producer that is none": (
+        gives(5, None),
+        1,
+        Code.BAD_COMPONENT,
+        "ring 'r' gives a int as its producer; producer() must give all that EdgeProducer names",
+    ),
+    "a consumer that is none": (
+        gives(None, "x"),
+        1,
+        Code.BAD_COMPONENT,
+        "ring 'r' gives a str as its consumer; consumer() must give all that EdgeConsumer names",
+    ),
+    "one lane for two": (
+        StaticRing,
+        2,
+        Code.QUEUE_UNSUPPORTED,
+        "ring 'r' has one lane, and the policy asks for 2; write lanes = 1, or name another ring",
+    ),
+    "two lanes for one": (
+        Priority2,
+        1,
+        Code.QUEUE_UNSUPPORTED,
+        "ring 'r' has 2 lanes, and the policy asks for 1; write lanes = 2, or name another ring",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", _UNFIT)
+def test_an_edge_that_cannot_be_used_is_refused_word_for_word(case: str) -> None:
+    make, lanes, code, text = _UNFIT[case]
+    with pytest.raises(LimenError) as caught:
+        open_edge("r", make, EdgePolicy(QueueCaps(3), lanes=lanes), NoopClock())
+    assert (caught.value.code, str(caught.value)) == (code, text)
+    assert isinstance(caught.value, QueueError) is (code is Code.QUEUE_UNSUPPORTED)
+
+
+def test_an_edge_that_refuses_by_itself_is_quoted_as_it_is() -> None:
+    def make(caps: QueueCaps, clock: PlatformClock) -> Any:  # noqa: ANN401 - nothing
+        raise QueueError("not today", code=Code.QUEUE_FULL)
+
+    with pytest.raises(QueueError, match=r"^not today$"):
+        open_edge("r", make, EdgePolicy(), NoopClock())
+
+
+@pytest.mark.parametrize(("make", "lanes"), [(HeapRing, 1), (Priority2, 2)])
+def test_an_open_edge_has_its_policys_caps_its_clock_and_both_endpoints(
+    make: type[Ring], lanes: int
+) -> None:
+    clock = SimClock(tick_rate_hz=1000)
+    opened = open_edge("r", make, EdgePolicy(QueueCaps(3), lanes=lanes), clock)
+    assert opened == (opened.edge, opened.edge, opened.edge)
+    assert isinstance(opened.edge, make)
+    assert opened.edge.caps == QueueCaps(3)
+    opened.producer.try_push(MessageToken(1), header(), Ticks(7))
+    assert opened.producer.item(0).pushed_ns == 7_000_000
+    with pytest.raises(LifecycleError):
+        opened.edge.consumer()
+
+
+@pytest.fixture
+def offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``limen.edges`` name a ring, and a number."""
+
+    def found(*, group: str, name: str = "") -> EntryPoints:
+        here = {"mine": "limen.edge:HeapRing", "number": "limen.edge:RING_GROUP"}
+        assert group == "limen.edges"
+        wanted = [name] if name else list(here)
+        return EntryPoints(EntryPoint(key, here[key], group) for key in wanted if key in here)
+
+    monkeypatch.setattr("importlib.metadata.entry_points", found)
+
+
+@pytest.mark.usefixtures("offered")
+def test_an_edge_is_found_by_name_or_refused_word_for_word() -> None:
+    assert find_edge("mine") is HeapRing
+    for name, code, text in (
+        (
+            "number",
+            Code.BAD_COMPONENT,
+            "ring 'number' is a str; its package must name a class or a function: "
+            "make(caps, clock) -> Edge",
+        ),
+        (
+            "mined",
+            Code.UNKNOWN_TYPE,
+            "unknown ring 'mined'; did you mean 'mine'? (known: mine, number)",
+        ),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            find_edge(name)
+        assert (caught.value.code, str(caught.value)) == (code, text)

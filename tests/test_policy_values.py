@@ -90,6 +90,7 @@ _BATCH = "give a whole number: a batch holds at least 1 item"
 _DELTA = "give a positive duration in whole ns"
 _STRIDE = "a window moves by at least 1 and at most its own length"
 _LANES = "an edge has 1 lane, or 2"
+_RING = "name an installed one as text, or leave it out"
 _INPUTS = 'write inputs={"port": InputPolicy(…)}'
 _FRESH = 'write it as in "100ms", or use Freshness(…)'
 _NOT_FRESH = "nothing is that fresh: give a positive duration"
@@ -244,6 +245,8 @@ _TEXTS: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "no lanes": (lambda: EdgePolicy(lanes=0), "lanes is 0", _LANES),
     "three lanes": (lambda: EdgePolicy(lanes=3), "lanes is 3", _LANES),
+    "ring as a number": (lambda: _EDGE(ring=5), "ring is 5", _RING),
+    "ring without a name": (lambda: EdgePolicy(ring=""), "ring is ''", _RING),
     "latch of two": (
         lambda: EdgePolicy(QueueCaps(2), _OLDEST, _LATCH),
         "a latch of 2 items",
@@ -394,7 +397,7 @@ _DEFAULTS: dict[str, tuple[object, object]] = {
     "caps": (QueueCaps(4), QueueCaps(4, None, None, None)),
     "edge": (
         EdgePolicy(),
-        EdgePolicy(QueueCaps(64), AdmissionPolicy.BLOCK, RetentionMode.FIFO, 1),
+        EdgePolicy(QueueCaps(64), AdmissionPolicy.BLOCK, RetentionMode.FIFO, 1, None),
     ),
     "decision": (
         AdmissionDecision(AdmissionVerdict.ADMIT),
@@ -434,6 +437,10 @@ _DEFAULTS: dict[str, tuple[object, object]] = {
 def test_what_is_not_given_is_as_the_page_says(case: str) -> None:
     short, full = _DEFAULTS[case]
     assert short == full
+
+
+def test_a_ring_is_kept_as_it_is_named() -> None:
+    assert EdgePolicy(ring="heap").ring == "heap"
 
 
 def test_a_declared_payload_goes_to_the_only_port_and_a_failsafe_does_not_end_its_node() -> None:
