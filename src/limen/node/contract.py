@@ -191,11 +191,59 @@ class Node(abc.ABC):
     ``initialize`` and ``start`` once, ``step`` whenever the node is ready, ``stop`` at the end.
     Authors normally write a ``@node`` function, a ``ProcessNode``, a ``Source`` or a ``Sink``.
 
-    - NODE-1: ``prepare`` finds everything that can be wrong before start, and raises LimenError.
-    - NODE-2: ``resolve`` is pure: equal inputs give equal ports.
-    - NODE-3: ``step`` takes and emits through its context only, and never blocks.
-    - NODE-4: ``initialize`` may allocate; ``step`` keeps nothing it allocates.
-    - NODE-5: ``reset`` after ``stop`` makes the node ready for ``initialize`` again.
+    - NODE-1: ``prepare`` may be called again, and changes nothing then.
+    - NODE-2: Names of ports are ``[a-z][a-z0-9_]*``, and no two inputs, no two outputs share one.
+    - NODE-3: The names stay what they are after ``prepare``.
+    - NODE-4: The ports fit the kind: a source has outputs only, a sink inputs only, a process or a
+      model one of each, a split one input and several outputs, a join several inputs and at least
+      one output.
+    - NODE-5: What it states of itself is of the type stated below; numbers are whole, at least 1.
+    - NODE-6: What it states of itself stays what it is after ``prepare``.
+    - NODE-7: ``resolve`` returns a port for each name, in the order of the names.
+    - NODE-8: ``resolve`` is pure: equal inputs give equal ports.
+    - NODE-9: ``resolve`` leaves what it is given as it is.
+    - NODE-10: ``resolve`` refuses what does not fit with a LimenError that names the input.
+    - NODE-11: ``state_bytes`` is a whole number, at least 0, and stays from ``initialize`` on.
+    - NODE-12: ``step`` returns a StepResult, or YieldUntil with a tick.
+    - NODE-13: ``step`` calls one of the context's taking methods once, or none.
+    - NODE-14: ``step`` takes as the node states: windows where ``takes_windows``, batches for a
+      result an item as a model, what several inputs hold together, else one by one; a source
+      produces.
+    - NODE-15: A ``step`` that took something does not return NO_INPUT or BACKPRESSURED.
+    - NODE-16: A ``step`` where nothing waits returns NO_INPUT.
+    - NODE-17: ``step`` does not block.
+    - NODE-18: ``step`` asks its context about ports of its own only.
+    - NODE-19: The functions that it hands over return what they shall: a ProcessResult; of a
+      source, Produced or a SourceSignal.
+    - NODE-20: It handles what fits its inputs: no call and no step fails.
+    - NODE-21: It takes None for an optional input.
+    - NODE-22: It emits on its own outputs only.
+    - NODE-23: What it emits fits the spec of the output.
+    - NODE-24: One call emits no more than ``max_emit`` messages on an output.
+    - NODE-25: Where ``one_to_one``, every call that succeeds emits one message; of a model one an
+      item; with ``first_needs`` and ``then_needs``, one for so many messages.
+    - NODE-26: It emits nothing on an output before it took ``first_needs`` messages, and no more
+      than one call's messages for each ``then_needs`` from there on.
+    - NODE-27: Where ``writes_in_place``, the first result on an output is the slot it was handed.
+    - NODE-28: What a slot held before it was handed over changes nothing.
+    - NODE-29: Where ``out_slot`` gives None, the results are the same.
+    - NODE-30: It leaves the payloads that it is given as they are.
+    - NODE-31: It looks at an array that it was given during that call only.
+    - NODE-32: What it pushes itself has the trace and the number of a message that it took.
+    - NODE-33: An origin that it states is that of a message that it took.
+    - NODE-34: Equal inputs at equal instants give equal outputs.
+    - NODE-35: Nodes share no state.
+    - NODE-36: After ``stop`` and ``reset``, ``initialize`` and ``start`` make it as good as new.
+    - NODE-37: ``stop`` and ``reset`` raise nothing, however far it had come.
+    - NODE-38: ``step`` keeps nothing that it allocates.
+    - NODE-39: After ``stop`` no thread of its own is left.
+    - NODE-40: ``select_input`` returns one of the inputs that are ready.
+    - NODE-41: ``next_due`` and ``interval_ns`` are None of what is no source; of a source an
+      instant and a positive distance, or None.
+    - NODE-42: ``artifact_sha256`` is None, or 64 hexadecimal digits.
+    - NODE-43: ``adopt`` and ``load_failure`` return None where nothing was prepared beside the run.
+    - NODE-44: ``locate`` returns a text or None, whatever the number.
+    - NODE-45: ``on_watchdog_timeout`` raises nothing.
 
     Attributes:
         kind: What it is to its graph.

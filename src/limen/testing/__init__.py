@@ -23,6 +23,7 @@ from limen.testing._edge_contract import EdgeContract
 from limen.testing._errors import code_raised
 from limen.testing._example import example_payload
 from limen.testing._memory_contract import MemoryManagerContract
+from limen.testing._node_contract import NodeContract
 from limen.testing._node_run import Emitted, NodeRun
 from limen.testing._payloads import Payloads, PortPayloads
 from limen.testing._runtime_contract import RuntimeContract
@@ -58,6 +59,7 @@ __all__ = [
     "Executor",
     "Inapplicable",
     "MemoryManagerContract",
+    "NodeContract",
     "NodeRun",
     "Payloads",
     "PortPayloads",
