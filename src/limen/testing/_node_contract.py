@@ -64,6 +64,7 @@ class NodeContract(NodeSuite):
         "repeats": "equal inputs at equal instants give equal outputs",
         "restarts": "it begins anew when it is started again",
         "typed": "there is something that does not fit its inputs",
+        "without slots": "it makes its results where outputs have no slots as well",
     }
 
     def test_node_1_preparing_again_changes_nothing(self) -> None:
@@ -322,6 +323,7 @@ class NodeContract(NodeSuite):
         wrong = difference(self._reference().sent, self._run(fill=0x5B).sent)
         assert wrong is None, f"with slots of zeros and of bytes 0x5b: {wrong}"
 
+    @needs("without slots")
     def test_node_29_it_does_without_slots(self) -> None:
         wrong = difference(self._reference().sent, self._run(slots=False).sent)
         assert wrong is None, f"with slots and without: {wrong}"
