@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 from jaxtyping import Float32
 
@@ -30,6 +31,7 @@ from limen.node import (
     ProcessResult,
     Sink,
     SinkNode,
+    Skip,
     SourceNode,
     StepContext,
     StepResult,
@@ -282,6 +284,42 @@ class ProcessNodeSuite(NodeContract):
         return Smooth()
 
 
+class Numbers(ProcessNode):
+    """Looks at headers, and passes over every fourth message."""
+
+    def process(self, x: Cells) -> Cells:
+        raise AssertionError("process_message is called")
+
+    def process_message(self, message: Message, clock: PlatformClock) -> ProcessResult:
+        header = message.header
+        if header.sequence % 4 == 3:
+            return Skip()
+        numbers = np.full(4, header.sequence, np.float32)
+        return Output(numbers, origin_tick=header.origin_tick)
+
+
+class Pairs(ProcessNode):
+    """Looks at both headers of two inputs."""
+
+    def process(self, a: Cells, b: Cells) -> tuple:
+        raise AssertionError("process_joined is called")
+
+    def process_joined(
+        self, messages: tuple[Message | None, ...], clock: PlatformClock
+    ) -> ProcessResult:
+        return Output(tuple(int(m.header.sequence) for m in messages if m is not None))
+
+
+class MessageNodeSuite(NodeContract):
+    def make(self) -> Node:
+        return Numbers()
+
+
+class JoinedNodeSuite(NodeContract):
+    def make(self) -> Node:
+        return Pairs()
+
+
 class JoinInPlaceSuite(NodeContract):
     def make(self) -> Node:
         return WritesJoined()
@@ -297,6 +335,20 @@ class ModelOfOneSuite(NodeContract):
     def make(self) -> Node:
         data = onnx_bytes(ReferenceModel.ONE_ITEM)
         return InferenceModel(OnnxRuntimeBackend(), ModelArtifact.from_bytes(data))
+
+
+def fixed_batch_of(items: int) -> ModelArtifact:
+    x, y = (onnx.helper.make_tensor_value_info(n, 1, [items, 4]) for n in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Neg", ["x"], ["y"])], "g", [x], [y])
+    opset = onnx.helper.make_opsetid("", 17)
+    made = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    return ModelArtifact.from_bytes(made.SerializeToString())
+
+
+class ModelOfFixedBatchSuite(NodeContract):
+    def make(self) -> Node:
+        model = fixed_batch_of(4)
+        return InferenceModel(OnnxRuntimeBackend(), model, first_axis_is_batch=True)
 
 
 class Sums(Sink):
