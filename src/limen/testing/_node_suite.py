@@ -10,7 +10,8 @@ from limen.errors import LimenError
 from limen.node import Node, NodeKind
 from limen.testing._contract import Contract, inapplicable
 from limen.testing._example import example_payload
-from limen.testing._node_bench import NodeBench, Sent
+from limen.testing._node_bench import NodeBench
+from limen.testing._node_records import Sent
 from limen.testing._payloads import same, shown
 from limen.types import DataType, PayloadSpec, TensorSpec
 
@@ -173,6 +174,11 @@ def difference(one: Sequence[Sent], other: Sequence[Sent]) -> str | None:
     if len(one) != len(other):
         return f"there are {len(one)} messages and {len(other)}"
     return None
+
+
+def is_whole(value: object, least: int = 1) -> bool:
+    """Whether a value is a whole number of at least so much."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _bound(spec: PayloadSpec) -> PayloadSpec:
