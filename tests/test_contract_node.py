@@ -64,6 +64,7 @@ from limen.testing import (
     ScriptedNode,
     ScriptedSink,
     ScriptedSource,
+    find_suites,
 )
 from limen.types import DataType, ObjectSpec, PayloadSpec, TensorSpec, Ticks, TraceId
 from sabotage import assert_all_have_saboteurs, assert_caught, assert_holds, assert_matched
@@ -850,6 +851,12 @@ def test_a_node_that_breaks_a_clause_fails_that_clause_alone(clause: str) -> Non
 
 def test_every_clause_has_a_saboteur() -> None:
     assert_all_have_saboteurs(NodeContract, SABOTEURS)
+
+
+def test_a_node_s_class_stands_for_its_suite() -> None:
+    (suite,) = find_suites("limen.nodes:ArgMax")
+    assert issubclass(suite, NodeContract)
+    assert suite().make().kind is NodeKind.PROCESS
 
 
 def test_clauses_and_tests_are_the_same() -> None:

@@ -25,7 +25,7 @@ from limen.platform import SimClock
 from limen.policy import Activation, EdgePolicy, Watermark
 from limen.telemetry import Hooks, NodeTelemetry
 from limen.testing._node_records import Call, Sent, Step, lent, own, ruin, side_by_side
-from limen.testing._payloads import kept, same
+from limen.testing._payload_checks import kept, same
 from limen.types import (
     DataType,
     PayloadSpec,

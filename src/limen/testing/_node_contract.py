@@ -16,7 +16,7 @@ from limen.node import (
 )
 from limen.policy import Activation
 from limen.testing._contract import inapplicable, needs
-from limen.testing._kept import SLACK_BYTES, bytes_kept
+from limen.testing._resources import SLACK_BYTES, bytes_kept
 from limen.testing._node_steps import StepClauses
 from limen.testing._node_suite import (
     difference,

@@ -26,7 +26,7 @@ from limen.testing._node_suite import (
     rounds_of,
     with_inputs,
 )
-from limen.testing._payloads import misfit
+from limen.testing._payload_checks import misfit
 from limen.testing._resources import returns_within
 
 _RESULTS: Final = (Output, Outputs, Consumed, Skip)

@@ -12,7 +12,7 @@ from limen.testing._contract import Contract, inapplicable
 from limen.testing._example import example_payload
 from limen.testing._node_bench import NodeBench
 from limen.testing._node_records import Sent
-from limen.testing._payloads import same, shown
+from limen.testing._payload_checks import same, shown
 from limen.types import DataType, PayloadSpec, TensorSpec
 
 _EXAMPLES = 24

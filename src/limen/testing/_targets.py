@@ -101,6 +101,7 @@ def _suites() -> dict[type, type[Contract]]:
 
 
 def _kit_suites(base: type[Contract]) -> Iterator[type[Contract]]:
+    """Yield what the kit derives from a suite; a suite may be put together of several."""
     for suite in base.__subclasses__():
         if suite.__module__.startswith("limen.testing."):
             if suite.subjects:
