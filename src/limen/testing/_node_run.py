@@ -10,7 +10,7 @@ from limen.errors import ConfigurationError
 from limen.message import MessageHeader
 from limen.node import StepResult, YieldUntil
 from limen.telemetry import NodeStatistics, RunStatistics
-from limen.testing._payload_checks import Payloads, PortPayloads
+from limen.testing._payloads import Payloads, PortPayloads
 
 NODE: Final = "node"
 """What a single node is called in the graph around it."""
