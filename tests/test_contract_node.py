@@ -59,7 +59,6 @@ from limen.platform import PlatformClock
 from limen.policy import Activation
 from limen.testing import (
     NodeContract,
-    ReferenceModel,
     ScriptedModel,
     ScriptedNode,
     ScriptedSink,
@@ -67,8 +66,8 @@ from limen.testing import (
     find_suites,
 )
 from limen.types import DataType, ObjectSpec, PayloadSpec, TensorSpec, Ticks, TraceId
+from models import make_model
 from sabotage import assert_all_have_saboteurs, assert_caught, assert_holds, assert_matched
-from test_contract_backend import onnx_bytes
 
 Cells = Float32[np.ndarray, "4"]
 _ANYTHING: Mapping[str, str] = {"typed": "it takes whatever arrives"}
@@ -328,14 +327,12 @@ class JoinInPlaceSuite(NodeContract):
 
 class ModelSuite(NodeContract):
     def make(self) -> Node:
-        data = onnx_bytes(ReferenceModel.ANY_BATCH)
-        return InferenceModel(OnnxRuntimeBackend(), ModelArtifact.from_bytes(data), max_batch=2)
+        return InferenceModel(OnnxRuntimeBackend(), make_model("line", "onnx"), max_batch=2)
 
 
 class ModelOfOneSuite(NodeContract):
     def make(self) -> Node:
-        data = onnx_bytes(ReferenceModel.ONE_ITEM)
-        return InferenceModel(OnnxRuntimeBackend(), ModelArtifact.from_bytes(data))
+        return InferenceModel(OnnxRuntimeBackend(), make_model("line", "onnx", "one"))
 
 
 def fixed_batch_of(items: int) -> ModelArtifact:

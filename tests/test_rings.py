@@ -28,12 +28,12 @@ from limen.policy import EdgePolicy, QueueCaps
 from limen.runtime import SingleThreadRuntime
 from limen.scheduling import Plan
 from limen.telemetry import DecisionLog
-from limen.testing import EdgeContract, Scenario, first_difference, load_scenario, run, scenarios
+from limen.testing import EdgeContract, Scenario, first_difference, run, scenarios
 from limen.testing.machines import EdgeMachine
 from limen.types import Ticks, offers
 from linked_edge import LinkedEdge
 
-FILES = [scenario.path for scenario in scenarios()]
+SCENARIOS = scenarios()
 OFFERED = {
     "linked": "linked_edge:LinkedEdge",
     "moody": "linked_edge:MoodyEdge",
@@ -100,10 +100,9 @@ def with_ring(scenario: Scenario, name: str) -> Scenario:
     return replace(scenario, graph={**scenario.graph, "edges": named})
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 @pytest.mark.usefixtures("acme")
-def test_an_edge_made_from_the_contract_alone_decides_as_ours_do(path: Path) -> None:
-    scenario = load_scenario(path)
+def test_an_edge_made_from_the_contract_alone_decides_as_ours_do(scenario: Scenario) -> None:
     made: list[Edge] = []
 
     def make(caps: QueueCaps, clock: PlatformClock) -> Edge:
@@ -129,17 +128,14 @@ def test_an_edge_made_from_the_contract_alone_decides_as_ours_do(path: Path) -> 
 
 
 def test_nearly_all_scenarios_have_an_edge_that_the_foreign_ring_can_take() -> None:
-    named = [path for path in FILES if '"linked"' in json.dumps(_edges_of(path))]
-    assert len(named) >= len(FILES) - 3 >= 70
-
-
-def _edges_of(path: Path) -> object:
-    return with_ring(load_scenario(path), "linked").graph["edges"]
+    linked = [with_ring(scenario, "linked").graph["edges"] for scenario in SCENARIOS]
+    named = [edges for edges in linked if '"linked"' in json.dumps(edges)]
+    assert len(named) >= len(SCENARIOS) - 3 >= 70
 
 
 @pytest.mark.parametrize("name", ["static", "heap"])
 def test_our_own_rings_are_named_like_any_other(name: str) -> None:
-    scenario = load_scenario(FILES[0].parent / "a_batch_closes_when_its_ring_cannot_grow.toml")
+    (scenario,) = scenarios("a_batch_closes_when_its_ring_cannot_grow")
     assert run(with_ring(scenario, name)).log == scenario.log
 
 

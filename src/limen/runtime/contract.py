@@ -30,43 +30,69 @@ class RuntimeStopHandle:
 class LimenRuntime(abc.ABC):
     """Runs one Plan once; all methods but the stop handle's belong to one thread.
 
-    Beginning
-    - RUN-1: ``start`` initialises every node, then starts it, once, before the first step.
-    - RUN-2: Where a node cannot start, it raises, and those that were started are stopped.
-    - RUN-3: It runs once: a second ``start`` raises WRONG_STATE.
-    - RUN-4: A plan for another tick rate is refused, before any node is initialised.
+    Whoever makes it calls ``run``, or ``start``, ``step`` as long as it returns True, and ``stop``.
 
-    Running
-    - RUN-5: ``step`` makes one decision: it steps one node at most.
-    - RUN-6: A failing call is counted with its node, and leaves neither ``step`` nor ``run``.
-    - RUN-7: The failure of a safety-critical node ends the run as halted, and the notes name it.
-    - RUN-8: A run ends by itself, as completed, once the sources have ended and all is handled.
-    - RUN-9: ``step`` returns False once all has ended, and again.
-    - RUN-10: Messages of an edge are handed over in the order in which they were emitted.
-    - RUN-11: What BLOCK edges carry arrives, all of it, however slow the consumer is.
-    - RUN-12: No queue ever holds more than its caps allow.
-    - RUN-13: What full queues lose is counted on their edge, with the reason.
-    - RUN-14: Every accounting identity closes at the end, also after failures and losses.
-    - RUN-15: They close between steps.
-    - RUN-16: Counters never fall.
-    - RUN-17: A graph in which nobody can go on ends as deadlocked, and says who waits for whom.
-    - RUN-18: A timed source is called at its instants, and no earlier.
-    - RUN-19: The clock is sampled once for each call into a node.
+    Starting
+    - RUN-1: ``start`` initialises and starts every node, once.
+    - RUN-2: Where a node cannot start, ``start`` raises a LimenError.
+    - RUN-3: What has been started is stopped then, once.
+    - RUN-4: The outcome is ``failed`` then.
+    - RUN-5: A runtime runs once: ``start`` and ``run`` raise WRONG_STATE afterwards.
+
+    Stepping
+    - RUN-6: ``step`` makes at most one decision: it steps one node, or waits once.
+    - RUN-7: It returns False once all nodes have ended, however often it is called.
+    - RUN-8: What a node raises when it is stepped is raised by neither ``step`` nor ``run``.
+    - RUN-9: It is counted as an error of that node, and kept in words.
+    - RUN-10: No node is called before it was started or after it was stopped.
+    - RUN-11: Calls into one node never overlap.
+
+    Ends
+    - RUN-12: A run ends by itself once its sources have ended, as ``completed``.
+    - RUN-13: A failure whose action is HALT_GRAPH ends it as ``halted``.
+    - RUN-14: The notes name the node that halted it.
+    - RUN-15: A run in which no node can ever go on ends as ``deadlocked``.
+    - RUN-16: ``waiting`` says then who waits for whom.
+    - RUN-17: After ``run`` every node has been stopped, once.
+    - RUN-18: A node that fails to stop keeps no other from being stopped.
+    - RUN-19: The notes name it, and the outcome is ``failed``.
 
     Stopping
-    - RUN-20: A stop drains: sources make no more, and what they have made is handled.
-    - RUN-21: What the drain timeout leaves is counted as stopped.
-    - RUN-22: The stop handle ends an idle graph from another thread.
-    - RUN-23: ``stop`` may come twice, and before ``start``.
-    - RUN-24: Every node that was started is stopped and reset, once, however the run ends.
-    - RUN-25: A node that cannot stop is reported, and keeps no other from being stopped.
-    - RUN-26: Every slot is available again once the run is over.
+    - RUN-20: After a request to stop no source is called again; calls in progress may end.
+    - RUN-21: A stop drains: what the sources have made is processed.
+    - RUN-22: What the drain timeout leaves is counted as dropped{stopped} or refused{stopped}.
+    - RUN-23: A run that was asked to stop ends as ``stopped``.
+    - RUN-24: A request ahead of ``start`` ends the run before anything is made.
+    - RUN-25: A request from another thread ends a run that waits for an instant.
+    - RUN-26: ``is_stopping`` shows from the first request on; another changes nothing.
+    - RUN-27: ``stop`` stops every node, also where nothing has been stepped yet.
+    - RUN-28: ``stop`` after ``stop`` changes nothing.
+    - RUN-29: ``stop`` before ``start`` changes nothing.
+    - RUN-30: ``stop`` after a ``start`` that failed changes nothing.
 
-    Altogether
-    - RUN-27: Equal plans, inputs and instants give equal decision logs.
-    - RUN-28: ``log_sha256`` is the digest of the log's canonical bytes.
-    - RUN-29: Nothing is kept for a message that has left.
-    - RUN-30: Runtimes share no state.
+    Edges
+    - RUN-31: The messages of an edge arrive in the order in which they were made, whatever is lost
+      between them.
+    - RUN-32: A BLOCK edge loses nothing that fits.
+    - RUN-33: An edge never holds more than its caps allow.
+
+    Accounting
+    - RUN-34: After a run every slot is available again.
+    - RUN-35: After a run the accounting identities close.
+    - RUN-36: Between steps the statistics count exactly what nodes have made and got.
+    - RUN-37: No counter ever falls.
+    - RUN-38: What ``statistics`` has returned does not change any more.
+    - RUN-39: ``run`` returns what ``statistics`` returns after it.
+
+    Decisions
+    - RUN-40: Equal inputs and equal instants give equal decisions.
+    - RUN-41: The clock is sampled once after each wait and once after each call into a node.
+    - RUN-42: The decision log and the counters say the same.
+    - RUN-43: ``log_sha256`` is the SHA-256 of the decisions' canonical bytes.
+
+    Resources
+    - RUN-44: Nothing that a message makes it allocate is kept once the message is gone.
+    - RUN-45: Runtimes share no state.
     """
 
     @property

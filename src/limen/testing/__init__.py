@@ -7,6 +7,7 @@ Hypothesis, which the extra ``testing`` brings.
 from limen.testing._backend_contract import BackendContract, ReferenceModel
 from limen.testing._checked_contract import CheckedMemoryContract
 from limen.testing._clock_contract import ClockContract
+from limen.testing._comparison import ScenarioComparison, compare
 from limen.testing._conformance import ClauseOutcome, ClauseResult, ContractReport, run_contract
 from limen.testing._contract import (
     ClauseTest,
@@ -34,13 +35,21 @@ from limen.testing._scenario import (
     first_difference,
     load_scenario,
     run,
+    scenario_names,
+    scenarios,
+)
+from limen.testing._scenario_table import (
+    ScenarioOutcome,
+    ScenarioResult,
+    TableReport,
+    run_table,
+    scenario_tests,
 )
 from limen.testing._scheduler_contract import SchedulerContract
 from limen.testing._scripted import ScriptedModel, ScriptedNode, ScriptedSink, ScriptedSource
 from limen.testing._single import run_node, run_sink, run_source
 from limen.testing._sink_contract import SinkContract
 from limen.testing._source_contract import SourceContract
-from limen.testing._table import ScenarioComparison, TableReport, compare, run_table, scenarios
 from limen.testing._targets import find_suites
 from limen.testing._telemetry_contract import EventSinkContract, TelemetryContract
 
@@ -67,6 +76,8 @@ __all__ = [
     "RuntimeContract",
     "Scenario",
     "ScenarioComparison",
+    "ScenarioOutcome",
+    "ScenarioResult",
     "ScenarioRun",
     "SchedulerContract",
     "ScriptedModel",
@@ -95,5 +106,7 @@ __all__ = [
     "run_sink",
     "run_source",
     "run_table",
+    "scenario_names",
+    "scenario_tests",
     "scenarios",
 ]

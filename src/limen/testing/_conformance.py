@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import inspect
 import json
-import threading
 import traceback
 import unittest
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from limen.errors import ConfigurationError
+from limen.testing._bounded import OverdueError, bounded
 from limen.testing._contract import ClauseTest, Contract, clause_tests, reason_to_skip
 
 _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "known": "known to fail"}
@@ -144,13 +144,10 @@ def _run(suite: type[Contract], test: ClauseTest, timeout_s: float) -> ClauseRes
 
 
 def _outcome(suite: type[Contract], method: str, timeout_s: float) -> tuple[ClauseOutcome, str]:
-    seen: list[tuple[ClauseOutcome, str]] = []
-    thread = threading.Thread(target=lambda: seen.append(_call(suite, method)), daemon=True)
-    thread.start()
-    thread.join(timeout_s)
-    if not seen:
-        return ClauseOutcome.FAILED, f"it did not return within {timeout_s:g} s"
-    return seen[0]
+    try:
+        return bounded(lambda: _call(suite, method), timeout_s)
+    except OverdueError as overdue:
+        return ClauseOutcome.FAILED, str(overdue)
 
 
 def _call(suite: type[Contract], method: str) -> tuple[ClauseOutcome, str]:

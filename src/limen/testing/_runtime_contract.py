@@ -1,489 +1,540 @@
-"""The suite that every runtime passes."""
+"""The suite that every executor passes."""
 
 from __future__ import annotations
 
 import abc
-import itertools
+import gc
+import hashlib
 import threading
-from collections.abc import Callable, Mapping
-from typing import ClassVar
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar, TypeVar
 
 from limen.app import check
-from limen.errors import Code, LimenError
+from limen.errors import Code
 from limen.graph import Graph
 from limen.platform import MonotonicClock, PlatformClock, SimClock
-from limen.policy import EdgePolicy, NodePolicy
-from limen.runtime import LimenRuntime
+from limen.policy import AdmissionPolicy, EdgePolicy, QueueCaps
+from limen.runtime import LimenRuntime, RuntimeStopHandle
 from limen.scheduling import Plan
-from limen.telemetry import Decision, DecisionLog, RunStatistics
-from limen.testing._contract import Contract, needs
+from limen.telemetry import Decision, DecisionLog, RunStatistics, account
+from limen.testing._bounded import OverdueError, bounded
+from limen.testing._contract import Contract, inapplicable, needs
 from limen.testing._errors import code_raised
-from limen.testing._probes import ProbeNode, ProbeSource
-from limen.testing._resources import SLACK_BYTES, bytes_kept
+from limen.testing._resources import SLACK_BYTES
+from limen.testing._runtime_parts import (
+    MS,
+    Busy,
+    Calls,
+    Keeping,
+    Numbers,
+    WatchedClock,
+    counters,
+    deadlock,
+    halting,
+    line,
+    lossy,
+    two_lines,
+)
 from limen.testing._scenario import first_difference
-from limen.testing._scripted import ScriptedNode, ScriptedSink, ScriptedSource
-from limen.types import CriticalityClass, Ticks
 
-_DRAIN_NS = 10_000_000_000
-_HANG_S = 5.0
-# More decisions than any graph here takes: a run that goes on behind it does not end.
-_MOST_STEPS = 5_000
-_MANY = 100
+_T = TypeVar("_T")
+_HOUR_NS = 3600 * 10**9
+_LONG_NS = 10 * 10**9
+_MOST_STEPS = 10_000
+_PATIENCE_S = 10.0
+_WARM_UP, _MEASURED = 250, 500
 
 
 class RuntimeContract(Contract):
-    """Holds a runtime to RUN-1 … RUN-30; write ``make``."""
+    """Holds an executor to RUN-1 … RUN-45; write ``make``.
+
+    Nearly all of it is asked with sources and sinks alone, so that an executor which runs no other
+    nodes written in Python can be asked as well.
+    """
 
     subjects = (LimenRuntime,)
     capabilities: ClassVar[Mapping[str, str]] = {
-        "single steps": "its decisions can be made one by one, in the caller's thread",
-        "equal logs": "equal inputs and instants give equal decisions",
+        "steps": "`step` can be called one at a time, with anything asked in between",
+        "equal logs": "its decisions are a function of its inputs: it is not concurrent",
+        "python nodes": "it steps nodes written in Python that are no sources or sinks",
     }
 
     @abc.abstractmethod
     def make(
         self, plan: Plan, clock: PlatformClock, drain_ns: int, log: DecisionLog
     ) -> LimenRuntime:
-        """Return a new runtime; called for every run of every test."""
+        """Return a new runtime; called for every test, as an ``Executor`` is.
 
-    def test_run_1_every_node_is_begun_once(self) -> None:
-        diary: list[str] = []
-        self._run(_chain(diary))
-        begun = [entry for entry in diary if not entry.startswith(("stop", "reset", "close"))]
-        first_step = next((n for n, e in enumerate(begun) if e.startswith("step")), len(begun))
-        wanted = ["open source"] + [
-            f"{what} {name}" for name in ("one", "two", "sink") for what in ("initialize", "start")
-        ]
-        assert begun[:first_step] == wanted, f"before the first step there was {begun[:first_step]}"
-        later = [entry for entry in begun[first_step:] if not entry.startswith("step")]
-        assert not later, f"behind the first step there was {later}"
+        Args:
+            plan: What to run; lowered for this clock.
+            clock: The graph's clock.
+            drain_ns: How long a stop may drain.
+            log: Where decisions are written.
+        """
 
-    def test_run_2_a_failed_start_stops_what_was_started(self) -> None:
-        diary: list[str] = []
-        runtime = self._make(_chain(diary, two=ProbeNode("two", diary, fails_to="start")))
-        text = _raised(runtime.start)
-        ended = {entry for entry in diary if entry.startswith(("stop", "close"))}
-        assert "two" in text, f"node two cannot start, and start raised: {text}"
-        assert {"close source", "stop one"} <= ended, (
-            f"node two cannot start; of those before it were stopped: {sorted(ended)}"
+    def clock(self) -> PlatformClock:
+        """Return the clock of a run: simulated time, unless the executor needs another."""
+        return SimClock(1000)
+
+    # Starting
+
+    def test_run_1_every_node_is_started_once(self) -> None:
+        calls: Calls = []
+        runtime = self._runtime(two_lines(calls))
+        runtime.start()
+        opened = sorted(name for name, what in calls if what == "open")
+        runtime.stop()
+        assert opened == _FOUR, f"of {_FOUR} start opened {opened}"
+
+    def test_run_2_a_node_that_cannot_start_is_raised(self) -> None:
+        runtime = self._runtime(line(Numbers(3), Keeping(start_fails=True)))
+        seen = code_raised(runtime.start)
+        assert isinstance(seen, Code), f"a sink could not be opened, and start raised {seen}"
+
+    def test_run_3_a_start_that_fails_stops_what_it_started(self) -> None:
+        calls: Calls = []
+        runtime = self._runtime(line(Numbers(3, calls=calls), Keeping(start_fails=True)))
+        code_raised(runtime.start)
+        seen = [what for _, what in calls]
+        assert seen in ([], ["open", "close"]), (
+            f"the sink could not be opened; the calls into the source were {seen}"
         )
 
-    def test_run_3_it_runs_once(self) -> None:
-        runtime = self._make(_chain([]))
+    def test_run_4_a_start_that_fails_is_the_outcome(self) -> None:
+        runtime = self._runtime(line(Numbers(3), Keeping(start_fails=True)))
+        code_raised(runtime.start)
+        outcome = runtime.statistics().outcome
+        assert outcome == "failed", f"the outcome of a start that failed is {outcome!r}"
+
+    def test_run_5_a_runtime_runs_once(self) -> None:
+        runtime = self._runtime(line(Numbers(3), Keeping()))
         runtime.run()
-        seen = code_raised(runtime.start)
-        assert seen is Code.WRONG_STATE, f"a start behind a run: {seen}"
+        seen = code_raised(runtime.start), code_raised(runtime.run)
+        wanted = (Code.WRONG_STATE, Code.WRONG_STATE)
+        assert seen == wanted, f"start and run after a run raised {seen}, not WRONG_STATE"
 
-    def test_run_4_a_plan_for_another_tick_rate_is_refused(self) -> None:
-        diary: list[str] = []
-        plan = check(_chain(diary), SimClock(1000))
+    # Stepping
 
-        def run() -> None:
-            self.make(plan, SimClock(2000), _DRAIN_NS, DecisionLog()).run()
-
-        text = _raised(run)
-        assert text, "a plan for 1000 ticks/s ran on a clock of 2000"
-        assert not diary, f"a plan for another clock was refused behind {diary}"
-
-    @needs("single steps")
-    def test_run_5_a_step_steps_one_node_at_most(self) -> None:
-        diary: list[str] = []
-        runtime = self._make(_chain(diary, count=6))
+    @needs("steps")
+    def test_run_6_a_step_makes_one_decision_at_most(self) -> None:
+        calls: Calls = []
+        source = Numbers(5, calls=calls, due_ns=0, every_ns=3 * MS)
+        clock = WatchedClock(1000, calls)
+        runtime = self._runtime(line(source, Keeping(calls=calls)), clock=clock)
         runtime.start()
-        for _ in range(_MOST_STEPS):
-            before = len(diary)
-            if not runtime.step():
-                break
-            made = diary[before:]
-            assert len(made) <= 1, f"one step stepped {made}"
-        runtime.stop()
+        before = len(calls)
+        for _ in _steps(runtime):
+            made = [f"{name} {what}" for name, what in calls[before:] if what in ("call", "wait")]
+            assert len(made) <= 1, f"one step came to {made}"
+            before = len(calls)
 
-    def test_run_6_a_failing_call_is_counted(self) -> None:
-        diary: list[str] = []
-        graph = _chain(diary, count=5, two=ProbeNode("two", diary, fails_on=(1, 3)))
+    @needs("steps")
+    def test_run_7_a_run_that_is_over_stays_over(self) -> None:
+        runtime = self._runtime(line(Numbers(3), Keeping()))
+        runtime.start()
+        answers = [runtime.step() for _ in range(30)]
+        runtime.stop()
+        last = answers.index(False) if False in answers else len(answers)
+        assert not any(answers[last:]), f"30 steps of a run of 3 messages returned {answers}"
+
+    def test_run_8_what_nodes_raise_stays_inside(self) -> None:
+        runtime = self._runtime(line(Numbers(4, fails={1}), Keeping(fails={0, 2})))
+        seen = code_raised(runtime.run)
+        assert seen is None, f"a source and a sink failed now and then, and run raised {seen}"
+
+    def test_run_9_what_nodes_raise_is_counted_and_said(self) -> None:
+        runtime = self._runtime(line(Numbers(4, fails={1}), Keeping()))
+        code_raised(runtime.run)
+        node = runtime.statistics().nodes[0]
+        assert node.errors == 1, f"a source failed once, and {node.errors} errors were counted"
+        assert any("failed in call 1" in text for text in node.messages), (
+            f"a source said 'source failed in call 1', and the messages are {node.messages}"
+        )
+
+    def test_run_10_nobody_is_called_outside_of_its_run(self) -> None:
+        calls: Calls = []
+        self._runtime(two_lines(calls)).run()
+        for node in _FOUR:
+            whole = [what for name, what in calls if name == node]
+            opened = whole.index("open") if "open" in whole else len(whole)
+            closed = whole.index("close") if "close" in whole else len(whole)
+            outside = whole[:opened].count("call") + whole[closed:].count("call")
+            assert outside == 0, f"calls into {node} were {whole}"
+
+    def test_run_11_calls_into_a_node_do_not_overlap(self) -> None:
+        inside = {"source": Busy(), "sink": Busy()}
+        source, sink = (dict.fromkeys(range(5), busy) for busy in inside.values())
+        self._runtime(line(Numbers(5, hooks=source), Keeping(hooks=sink), "overlap")).run()
+        for node, busy in inside.items():
+            assert busy.most <= 1, f"{busy.most} calls into a {node} were under way at once"
+
+    # Ends
+
+    def test_run_12_a_run_ends_with_its_sources(self) -> None:
+        outcome = self._bounded_run(line(Numbers(5), Keeping())).outcome
+        assert outcome == "completed", f"a run of 5 messages ended as {outcome!r}"
+
+    def test_run_13_a_failure_can_halt_the_run(self) -> None:
+        outcome = self._bounded_run(halting()).outcome
+        assert outcome == "halted", f"an error with HALT_GRAPH ended the run as {outcome!r}"
+
+    def test_run_14_who_halts_the_run_is_named(self) -> None:
+        notes = self._bounded_run(halting()).notes
+        assert any("bomb" in note for note in notes), f"'bomb' halted the run; notes: {notes}"
+
+    @needs("python nodes")
+    def test_run_15_a_deadlock_ends_the_run(self) -> None:
+        outcome = self._bounded_run(deadlock()).outcome
+        assert outcome == "deadlocked", f"a graph that deadlocks ended as {outcome!r}"
+
+    @needs("python nodes")
+    def test_run_16_who_waits_is_told(self) -> None:
+        waiting = self._bounded_run(deadlock()).waiting
+        seen = {(who.node, who.on) for who in waiting}
+        assert ("source", "join") in seen, (
+            f"source waits for room before join, and waiting is {waiting}"
+        )
+
+    def test_run_17_a_run_stops_every_node_once(self) -> None:
+        calls: Calls = []
+        self._runtime(two_lines(calls)).run()
+        closed = _closed(calls)
+        assert closed == _FOUR, f"of {_FOUR} a run closed {closed}"
+
+    def test_run_18_a_failing_stop_keeps_nobody_from_being_stopped(self) -> None:
+        calls: Calls = []
+        runtime = self._runtime(two_lines(calls, stop_fails=True))
+        code_raised(runtime.run)
+        closed = set(_closed(calls))
+        assert closed == set(_FOUR), f"a_source did not close; closed were {sorted(closed)}"
+
+    def test_run_19_a_failing_stop_is_told(self) -> None:
+        runtime = self._runtime(two_lines([], stop_fails=True))
+        code_raised(runtime.run)
+        end = runtime.statistics()
+        assert end.outcome == "failed", f"a source failed to close; the outcome is {end.outcome!r}"
+        assert any("a_source" in note for note in end.notes), (
+            f"a_source failed to close; notes: {end.notes}"
+        )
+
+    # Stopping
+
+    def test_run_20_a_request_ends_the_sources(self) -> None:
+        seen: list[int] = []
+        source = Numbers(100_000)
+        sink = Keeping(hooks={3: lambda: seen.append(source.asked)})
+        self._stopping_run(line(source, sink), sink)
+        more = source.asked - seen[0]
+        assert more <= 1, f"a source was called {more} times after a stop was asked for"
+
+    def test_run_21_a_stop_drains(self) -> None:
+        source, sink = Numbers(6, due_ns=0), Keeping()
+        self._stopping_run(line(source, sink), sink)
+        assert sink.got == source.made, (
+            f"a stop left {source.made - sink.got} of {source.made} messages"
+        )
+
+    def test_run_22_what_a_stop_leaves_is_counted(self) -> None:
+        source, sink = Numbers(6, due_ns=0), Keeping()
+        end = self._stopping_run(line(source, sink), sink, drain_ns=0)
+        left = source.made - sink.got
+        if left == 0:
+            inapplicable("nothing was left")
+        counted = sum(port.dropped.get("stopped", 0) for port in end.inputs)
+        counted += sum(edge.refused.get("stopped", 0) for edge in end.edges)
+        assert counted == left, f"a stop left {left} messages, and counted {counted} as stopped"
+
+    def test_run_23_a_stop_is_the_outcome(self) -> None:
+        source, sink = Numbers(100_000), Keeping()
+        outcome = self._stopping_run(line(source, sink), sink).outcome
+        assert outcome == "stopped", f"a run that was asked to stop ended as {outcome!r}"
+
+    def test_run_24_a_request_may_come_ahead_of_the_start(self) -> None:
+        source = Numbers(100)
+        runtime = self._runtime(line(source, Keeping()))
+        runtime.stop_handle.request_stop()
+        runtime.run()
+        assert source.made == 0, f"a stop was asked for, and then {source.made} messages were made"
+
+    def test_run_25_a_request_wakes_an_idle_run(self) -> None:
+        calls: Calls = []
+        clock = MonotonicClock()
+        idle = threading.Event()
+        made: list[LimenRuntime] = []
+
+        def run() -> str:
+            source = Numbers(2, due_ns=0, every_ns=_HOUR_NS)
+            sink = Keeping(calls=calls, hooks={0: idle.set})
+            made.append(self._runtime(line(source, sink), clock=clock))
+            return made[0].run().outcome
+
+        def ask() -> None:
+            idle.wait(_PATIENCE_S)
+            if made:
+                made[0].stop_handle.request_stop()
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
         try:
-            found = self._run(graph)
-        except Exception as error:
-            raise AssertionError(f"the failure of a node ended the run: {error!r}") from error
-        errors = {node.name: node.errors for node in found.nodes}
-        wanted = {"source": 0, "one": 0, "two": 2, "sink": 0}
-        assert errors == wanted, f"node two failed twice, and errors are {errors}"
+            _bounded("a run that waits for an hour, after a stop was asked for,", run)
+        finally:
+            clock.wake()
 
-    def test_run_7_a_safety_critical_failure_halts(self) -> None:
-        diary: list[str] = []
-        node = ProbeNode("two", diary, fails_on=(1,))
-        critical = NodePolicy(criticality=CriticalityClass.SAFETY_CRITICAL)
-        graph = Graph("critical")
-        graph.add("source", ProbeSource(9), critical).add("two", node, critical)
-        graph.add("sink", ProbeNode("sink", diary, is_sink=True), critical)
-        found = self._run(graph.chain("source", "two", "sink"))
-        assert found.outcome == "halted", f"a safety-critical node failed: {found.outcome}"
-        assert any("two" in note for note in found.notes), f"the notes say {found.notes}"
+    def test_run_26_a_request_stands(self) -> None:
+        runtime = self._runtime(line(Numbers(3), Keeping()))
+        handle = runtime.stop_handle
+        seen = [(handle.is_stopping, runtime.stop_handle.is_stopping)]
+        for _ in range(3):
+            handle.request_stop()
+            seen.append((handle.is_stopping, runtime.stop_handle.is_stopping))
+        wanted = [(False, False), *[(True, True)] * 3]
+        assert seen == wanted, f"is_stopping before and after three requests was {seen}"
 
-    def test_run_8_a_run_ends_by_itself(self) -> None:
-        sink = ProbeNode("sink", [], is_sink=True)
-        found = self._run(_chain([], count=7, sink=sink))
-        assert found.outcome == "completed", f"the run ended as {found.outcome}"
-        arrived = sorted(sink.sequences)
-        assert arrived == list(range(7)), f"messages 0 to 6 were made, and {arrived} arrived"
-
-    @needs("single steps")
-    def test_run_9_step_is_false_from_the_end_on(self) -> None:
-        runtime = self._make(_chain([]))
+    def test_run_27_a_stop_without_a_step_stops_every_node(self) -> None:
+        calls: Calls = []
+        runtime = self._runtime(two_lines(calls))
         runtime.start()
-        going = next((n for n in range(_MOST_STEPS) if not runtime.step()), None)
-        assert going is not None, f"after {_MOST_STEPS} steps of three messages it goes on"
-        again = [runtime.step() for _ in range(3)]
         runtime.stop()
-        assert again == [False] * 3, f"step was False, and then {again}"
+        closed = _closed(calls)
+        assert set(closed) == set(_FOUR), f"of {_FOUR} stop right after start closed {closed}"
 
-    def test_run_10_order_is_kept_along_an_edge(self) -> None:
-        diary: list[str] = []
-        nodes = [ProbeNode(name, diary, is_sink=name == "sink") for name in ("one", "two", "sink")]
-        graph = Graph("ordered").add("source", ProbeSource(40, every=1))
-        graph.add("one", nodes[0], NodePolicy(sim_cost="3ms"))
-        graph.add("two", nodes[1]).add("sink", nodes[2])
-        self._run(graph.chain("source", "one", "two", "sink"))
-        for node in nodes:
-            falls = [n for n, m in itertools.pairwise(node.sequences) if n >= m]
-            assert not falls, f"{node.name} was handed {node.sequences}"
+    def test_run_28_a_second_stop_changes_nothing(self) -> None:
+        calls: Calls = []
+        runtime = self._runtime(two_lines(calls))
+        runtime.start()
+        runtime.stop()
+        before = list(calls)
+        seen = code_raised(runtime.stop)
+        assert (seen, calls) == (None, before), (
+            f"a second stop raised {seen} and made the calls {calls[len(before) :]}"
+        )
 
-    def test_run_11_block_loses_nothing(self) -> None:
-        sink = ProbeNode("sink", [], is_sink=True)
-        graph = Graph("slow").add("source", ProbeSource(30, every=1))
-        graph.add("node", ScriptedNode(), NodePolicy(sim_cost="10ms")).add("sink", sink)
-        graph.connect("source", "node", EdgePolicy.block(2))
-        graph.connect("node", "sink", EdgePolicy.block(1))
-        self._run(graph)
-        lost = sorted(set(range(30)) - set(sink.sequences))
-        assert not lost, f"behind BLOCK edges {lost} of 30 messages did not arrive"
+    def test_run_29_a_stop_before_the_start_changes_nothing(self) -> None:
+        sink = Keeping()
+        runtime = self._runtime(line(Numbers(3), sink))
+        seen = code_raised(runtime.stop), code_raised(runtime.run)
+        assert (seen, sink.got) == ((None, None), 3), (
+            f"stop and then run raised {seen}, and {sink.got} of 3 messages arrived"
+        )
 
-    def test_run_12_queues_keep_their_caps(self) -> None:
-        found = self._run(_overload(EdgePolicy.drop_oldest(3)))
-        edge = found.edges[0]
-        assert edge.peak <= 3, f"{edge.name} may hold 3 messages, and held {edge.peak}"
+    def test_run_30_a_stop_after_a_failed_start_changes_nothing(self) -> None:
+        calls: Calls = []
+        source = Numbers(3, calls=calls)
+        runtime = self._runtime(line(source, Keeping(calls=calls, start_fails=True)))
+        code_raised(runtime.start)
+        before = list(calls)
+        seen = code_raised(runtime.stop)
+        assert (seen, calls) == (None, before), (
+            f"stop after a failed start raised {seen} and made the calls {calls[len(before) :]}"
+        )
 
-    def test_run_13_losses_are_counted_with_their_reason(self) -> None:
-        for policy, which in (
-            (EdgePolicy.drop_oldest(2), "evicted"),
-            (EdgePolicy.drop_newest(2), "refused"),
-        ):
-            found = self._run(_overload(policy))
-            edge = found.edges[0]
-            lost = {"evicted": edge.evicted, "refused": edge.refused}
-            missing = edge.offered - edge.taken
-            assert missing > 0, f"with {which} nothing was lost: offered {edge.offered}"
-            assert sum(lost[which].values()) == missing, (
-                f"{edge.offered} were offered, {edge.taken} taken, and lost are {lost}"
+    # Edges
+
+    def test_run_31_the_order_of_an_edge_is_kept(self) -> None:
+        for policy in (EdgePolicy.block(4), EdgePolicy.drop_oldest(4), EdgePolicy.drop_newest(4)):
+            sink = Keeping()
+            self._runtime(line(Numbers(40, due_ns=0), sink, policy=policy)).run()
+            assert sink.numbers == sorted(sink.numbers), (
+                f"{policy.admission.value}: 0 to 39 arrived as {sink.numbers}"
             )
 
-    def test_run_14_the_accounting_closes_at_the_end(self) -> None:
-        for graph in (_overload(), _failing()):
-            self._closes(self._run(graph), "at the end")
+    def test_run_32_a_block_edge_loses_nothing(self) -> None:
+        sink = Keeping()
+        self._runtime(line(Numbers(40, due_ns=0), sink, policy=EdgePolicy.block(3))).run()
+        lost = sorted(set(range(40)) - set(sink.numbers))
+        assert not lost, f"of 0 to 39 on a BLOCK edge for 3, {lost} did not arrive"
 
-    @needs("single steps")
-    def test_run_15_the_accounting_closes_between_steps(self) -> None:
-        for graph in (_overload(EdgePolicy.drop_newest(2)), _failing()):
-            runtime = self._make(graph)
-            runtime.start()
-            for number in range(_MOST_STEPS):
-                if not runtime.step():
-                    break
-                self._closes(runtime.statistics(), f"behind step {number}")
-            runtime.stop()
+    def test_run_33_caps_hold(self) -> None:
+        for caps in (QueueCaps(3), QueueCaps(9, max_bytes=24)):
+            policy = EdgePolicy(caps, AdmissionPolicy.DROP_OLDEST)
+            end = self._runtime(line(Numbers(40, due_ns=0), Keeping(), policy=policy)).run()
+            peak = end.edges[0].peak
+            assert peak <= 3, (
+                f"with max_items={caps.max_items}, max_bytes={caps.max_bytes}, "
+                f"an edge held {peak} messages of 8 B"
+            )
 
-    @needs("single steps")
-    def test_run_16_counters_never_fall(self) -> None:
-        runtime = self._make(_overload())
+    # Accounting
+
+    def test_run_34_a_run_gives_every_slot_back(self) -> None:
+        for port in self._runtime(lossy()).run().outputs:
+            assert port.available == port.capacity, (
+                f"after a run {port.available} of {port.capacity} slots of {port.name} are free"
+            )
+
+    def test_run_35_the_accounts_close(self) -> None:
+        end = self._runtime(lossy()).run()
+        stated = account(end.edges, end.inputs, end.outputs)
+        wrong = [f"{i.place}: {i.text}" for i in (*stated, *end.identities) if not i.closes]
+        assert not wrong, f"after a run there is {'; '.join(wrong)}"
+
+    @needs("steps")
+    def test_run_36_statistics_are_exact_between_steps(self) -> None:
+        source, sink = Numbers(9), Keeping()
+        runtime = self._runtime(line(source, sink))
         runtime.start()
-        before = counters(runtime.statistics())
-        going = True
-        while going:
-            going = runtime.step()
-            if not going:
-                runtime.stop()
-            after = counters(runtime.statistics())
-            fallen = [f"{k} from {n} to {after[k]}" for k, n in before.items() if after[k] < n]
-            assert not fallen, f"a counter fell: {fallen}"
-            before = after
+        for step in _steps(runtime):
+            now = runtime.statistics()
+            counted = now.outputs[0].emitted, now.nodes[0].processed, now.nodes[1].processed
+            wanted = source.made, source.made, sink.got
+            assert counted == wanted, (
+                f"after step {step} emitted and processed were {counted}, and should be {wanted}"
+            )
 
-    def test_run_17_a_deadlock_is_reported(self) -> None:
-        found = self._run(_starving())
-        assert found.outcome == "deadlocked", f"a loop that starves ended as {found.outcome}"
-        waiting = {wait.node for wait in found.waiting}
-        assert "join" in waiting, f"the join waits for its own result, and waiting are {waiting}"
-
-    @needs("equal logs")
-    def test_run_18_timed_sources_are_called_at_their_instants(self) -> None:
-        source = ProbeSource(4, every=25, first=10)
-        graph = Graph("timed").add("source", source)
-        graph.add("sink", ProbeNode("sink", is_sink=True)).connect("source", "sink")
-        self._run(graph)
-        wanted = [10, 35, 60, 85]
-        assert source.instants == wanted, f"due at {wanted} it was called at {source.instants}"
-
-    @needs("equal logs")
-    def test_run_19_the_clock_is_sampled_once_a_call(self) -> None:
-        samples, calls = [], []
-        for count in (10, 30):
-            clock = _CountingClock()
-            found = self._run(_chain(None, count=count), clock)
-            samples.append(clock.samples)
-            calls.append(sum(node.calls for node in found.nodes))
-        more = samples[1] - samples[0], calls[1] - calls[0]
-        assert more[0] == more[1], f"{more[1]} calls more took {more[0]} samples more of the clock"
-
-    def test_run_20_a_stop_drains(self) -> None:
-        sink = ProbeNode("sink", [], is_sink=True)
-        holder: list[LimenRuntime] = []
-
-        def stop_at_five(message: object) -> None:
-            if len(sink.sequences) == 5:
-                holder[0].stop_handle.request_stop()
-
-        sink.on_message = stop_at_five
-        graph = Graph("endless").add("source", ProbeSource(None, every=1))
-        graph.add("node", ProbeNode("node"), NodePolicy(sim_cost="3ms")).add("sink", sink)
-        graph.chain("source", "node", "sink", policy=EdgePolicy.block(4))
-        holder.append(self._make(graph))
-        found = holder[0].run()
-        made = next(port.emitted for port in found.outputs if port.name == "source.out")
-        arrived = sink.sequences
-        assert found.outcome == "stopped", f"a run that was stopped ended as {found.outcome}"
-        assert len(arrived) == made, f"{made} messages were made, and handled were {arrived}"
-
-    def test_run_21_what_the_timeout_leaves_is_counted(self) -> None:
-        holder: list[LimenRuntime] = []
-        slow = ProbeNode("slow", [])
-
-        def stop_at_three(message: object) -> None:
-            if len(slow.sequences) == 3:
-                holder[0].stop_handle.request_stop()
-
-        slow.on_message = stop_at_three
-        graph = Graph("undrained").add("source", ProbeSource(None, every=5))
-        graph.add("slow", slow, NodePolicy(sim_cost="50ms")).add("sink", ScriptedSink())
-        graph.connect("source", "slow", EdgePolicy.block(8)).connect("slow", "sink")
-        holder.append(self._make(graph, drain_ns=60_000_000))
-        found = holder[0].run()
-        edge, port = found.edges[0], found.inputs[0]
-        left = port.dropped.get("stopped", 0) + edge.refused.get("stopped", 0)
-        handled = len(slow.sequences)
-        assert edge.offered > handled, f"all {handled} messages were handled within the timeout"
-        assert left == edge.offered - handled, (
-            f"{edge.offered} messages were made, {handled} handled, {left} counted as stopped"
-        )
-
-    def test_run_22_the_stop_handle_ends_an_idle_graph(self) -> None:
-        diary: list[str] = []
-        hour = 3_600 * 10**9
-        graph = Graph("idle").add("source", ProbeSource(2, every=hour, first=hour))
-        graph.add("sink", ProbeNode("sink", diary, is_sink=True)).connect("source", "sink")
-        runtime = self._make(graph, MonotonicClock())
-        outcomes: list[str] = []
-        thread = threading.Thread(target=lambda: outcomes.append(runtime.run().outcome))
-        thread.daemon = True
-        thread.start()
-        began = threading.Event()
-        for _ in range(int(_HANG_S / 0.01)):
-            if "start sink" in diary:
-                break
-            began.wait(0.01)
-        runtime.stop_handle.request_stop()
-        thread.join(_HANG_S)
-        assert not thread.is_alive(), f"a stop was requested, and after {_HANG_S:g} s it runs"
-        assert outcomes == ["stopped"], f"the run ended as {outcomes}"
-
-    def test_run_23_stop_may_come_twice_and_early(self) -> None:
-        diary: list[str] = []
-        early = self._make(_chain(diary))
-        seen = code_raised(early.stop)
-        assert seen is None, f"a stop before the start: {seen}"
-        runtime = self._make(_chain(diary))
-        runtime.run()
-        before = list(diary)
-        again = code_raised(runtime.stop)
-        assert again is None, f"a stop behind the end: {again}"
-        assert diary == before, f"a stop behind the end did {diary[len(before) :]}"
-
-    def test_run_24_every_node_is_stopped_once(self) -> None:
-        for what, policy in (
-            ("completed", NodePolicy()),
-            ("halted", NodePolicy(criticality=CriticalityClass.SAFETY_CRITICAL)),
-        ):
-            diary: list[str] = []
-            graph = Graph("ends").add("source", ProbeSource(4, diary=diary), policy)
-            graph.add("one", ProbeNode("one", diary, fails_on=(2,)), policy)
-            graph.add("sink", ProbeNode("sink", diary, is_sink=True), policy)
-            self._run(graph.chain("source", "one", "sink"))
-            ended = sorted(e for e in diary if e.startswith(("close", "stop", "reset")))
-            wanted = ["close source", "reset one", "reset sink", "stop one", "stop sink"]
-            assert ended == wanted, f"a run that was {what} ended with {ended}"
-
-    def test_run_25_a_node_that_cannot_stop_is_reported(self) -> None:
-        diary: list[str] = []
-        found = self._run(_chain(diary, one=ProbeNode("one", diary, fails_to="stop")))
-        stopped = {e for e in diary if e.startswith("stop")}
-        assert stopped >= {"stop two", "stop sink"}, (
-            f"node one cannot stop, and stopped were {sorted(stopped)}"
-        )
-        assert any("one" in note for note in found.notes), f"the notes say {found.notes}"
-
-    def test_run_26_every_slot_comes_back(self) -> None:
-        for graph in (_overload(), _failing()):
-            found = self._run(graph)
-            missing = {p.name: p.capacity - p.available for p in found.outputs}
-            left = {name: count for name, count in missing.items() if count}
-            assert not left, f"behind the run slots are in use: {left}"
-
-    @needs("equal logs")
-    def test_run_27_equal_runs_give_equal_logs(self) -> None:
-        for make in (_failing, _overload, _starving):
-            logs: list[list[str]] = []
-            for _ in range(3):
-                found: list[Decision] = []
-                self._run(make(), log=DecisionLog(found.append))
-                logs.append([decision.canonical() for decision in found])
-            assert logs[0], "a run recorded no decision"
-            for log in logs[1:]:
-                difference = first_difference("".join(logs[0]), "".join(log))
-                assert difference is None, f"equal runs decided otherwise:\n{difference}"
-
-    def test_run_28_the_digest_is_that_of_the_log(self) -> None:
-        decisions: list[Decision] = []
-        found = self._run(_failing(), log=DecisionLog(decisions.append))
-        again = DecisionLog()
-        for decision in decisions:
-            again.record(decision)
-        assert found.log_sha256 == again.sha256, (
-            f"log_sha256 is {found.log_sha256}, and that of its {len(decisions)} decisions "
-            f"{again.sha256}"
-        )
-
-    @needs("single steps")
-    def test_run_29_nothing_is_kept_of_a_message(self) -> None:
-        source = ProbeSource(None, every=5)
-        graph = Graph("steady").add("source", source)
-        graph.add("node", ProbeNode("node")).add("sink", ProbeNode("sink", is_sink=True))
-        runtime = self._make(graph.chain("source", "node", "sink"))
+    @needs("steps")
+    def test_run_37_counters_never_fall(self) -> None:
+        runtime = self._runtime(lossy())
         runtime.start()
+        last = counters(runtime.statistics())
+        for step in _steps(runtime):
+            now = counters(runtime.statistics())
+            fallen = {name: (last[name], now[name]) for name in last if now[name] < last[name]}
+            assert not fallen, f"step {step} made counters fall: {fallen}"
+            last = now
 
-        def steps() -> None:
-            for _ in range(_MANY * 4):
-                runtime.step()
-            source.instants.clear()
+    @needs("steps")
+    def test_run_38_statistics_are_snapshots(self) -> None:
+        runtime = self._runtime(lossy())
+        runtime.start()
+        taken = [(now := runtime.statistics(), repr(now)) for _ in _steps(runtime)]
+        runtime.statistics()
+        for step, (statistics, text) in enumerate(taken, 1):
+            assert repr(statistics) == text, (
+                f"statistics after step {step} were {text} and became {statistics}"
+            )
 
-        kept = bytes_kept(steps)
-        runtime.stop()
-        assert kept < 2 * SLACK_BYTES, f"about {_MANY} messages went through, and {kept} B stayed"
+    def test_run_39_run_returns_the_statistics(self) -> None:
+        runtime = self._runtime(lossy())
+        returned = runtime.run()
+        after = runtime.statistics()
+        assert returned == after, f"run returned {returned}, and statistics {after}"
 
-    def test_run_30_runtimes_share_no_state(self) -> None:
-        alone = counters(self._run(_failing()))
-        first = self._make(_overload())
-        first.start()
-        beside = counters(self._run(_failing()))
-        first.stop()
-        other = [
-            f"{name}: {n}, not {alone[name]}" for name, n in beside.items() if n != alone[name]
-        ]
-        assert not other, f"beside another, a run counts otherwise: {other}"
+    # Decisions
 
-    def _make(
+    @needs("equal logs")
+    def test_run_40_equal_inputs_give_equal_decisions(self) -> None:
+        first, *others = [self._decisions(lossy())[0] for _ in range(4)]
+        for number, other in enumerate(others, 2):
+            parted = first_difference("".join(first), "".join(other))
+            assert parted is None, f"run {number} parted from the first:\n{parted}"
+
+    @needs("equal logs")
+    def test_run_41_the_clock_is_sampled_after_waits_and_calls(self) -> None:
+        calls: Calls = []
+        graph = Graph("watched").add("source", Numbers(5, calls=calls, due_ns=0, every_ns=3 * MS))
+        graph.add("sink", Keeping(calls=calls)).connect("source", "sink")
+        self._runtime(graph, clock=WatchedClock(1000, calls)).run()
+        seen = ["x" if what == "call" else what for _, what in calls if what not in _EDGES_OF_RUNS]
+        begun = seen[seen.index("x") :] if "x" in seen else []
+        pairs = list(zip(begun[::2], begun[1::2], strict=False))
+        wrong = [pair for pair in pairs if pair[1] != "sample" or pair[0] == "sample"]
+        assert not wrong, f"from the first call (x) on, calls, waits and samples were {begun}"
+
+    def test_run_42_log_and_counters_say_the_same(self) -> None:
+        lines, end = self._decisions(lossy())
+        logged: Counter[str] = Counter(Decision.parse(line).action for line in lines)
+        counted = {
+            "push": sum(edge.pushed for edge in end.edges),
+            "take": sum(edge.taken for edge in end.edges),
+            "evict": sum(sum(edge.evicted.values()) for edge in end.edges),
+            "refuse": sum(sum(edge.refused.values()) for edge in end.edges),
+            "drop": sum(sum(port.dropped.values()) for port in end.inputs),
+            "step": sum(node.steps for node in end.nodes),
+            "error": sum(node.errors for node in end.nodes),
+        }
+        seen = {action: logged[action] for action in counted}
+        assert seen == counted, f"the log has {seen}, the counters have {counted}"
+
+    def test_run_43_the_digest_is_that_of_the_lines(self) -> None:
+        lines, end = self._decisions(lossy())
+        wanted = hashlib.sha256("".join(lines).encode()).hexdigest()
+        assert end.log_sha256 == wanted, f"log_sha256 is {end.log_sha256}, of the lines {wanted}"
+
+    # Resources
+
+    def test_run_44_many_messages_take_no_more_memory(self) -> None:
+        kept: list[int] = []
+
+        def weigh() -> None:
+            gc.collect()
+            kept.append(tracemalloc.get_traced_memory()[0])
+
+        source = Numbers(10**9, hooks={_WARM_UP: weigh, _WARM_UP + _MEASURED: weigh})
+        sink = Keeping(keeps=False)
+        tracing = tracemalloc.is_tracing()
+        if not tracing:
+            tracemalloc.start()
+        try:
+            self._stopping_run(line(source, sink), sink, at=_WARM_UP + _MEASURED)
+        finally:
+            if not tracing:
+                tracemalloc.stop()
+        grown = kept[1] - kept[0] if len(kept) == 2 else 0
+        assert grown < SLACK_BYTES, f"{_MEASURED} messages kept {grown} B"
+
+    def test_run_45_runtimes_share_no_state(self) -> None:
+        sink = Keeping()
+        one = self._runtime(line(Numbers(8), Keeping()))
+        other = self._runtime(line(Numbers(8), sink))
+        one.stop_handle.request_stop()
+        one.run()
+        other.run()
+        assert sink.got == 8, (
+            f"one runtime was stopped, and {sink.got} of 8 messages arrived in another"
+        )
+
+    def _runtime(
         self,
         graph: Graph,
-        clock: PlatformClock | None = None,
         *,
-        drain_ns: int = _DRAIN_NS,
-        log: DecisionLog | None = None,
+        clock: PlatformClock | None = None,
+        drain_ns: int = _LONG_NS,
+        listener: Callable[[Decision], None] | None = None,
     ) -> LimenRuntime:
-        used = SimClock(1000) if clock is None else clock
-        return self.make(check(graph, used), used, drain_ns, DecisionLog() if log is None else log)
+        used = self.clock() if clock is None else clock
+        return self.make(check(graph, used), used, drain_ns, DecisionLog(listener))
 
-    def _run(
-        self, graph: Graph, clock: PlatformClock | None = None, *, log: DecisionLog | None = None
+    def _bounded_run(self, graph: Graph) -> RunStatistics:
+        return _bounded("a run", lambda: self._runtime(graph).run())
+
+    def _stopping_run(
+        self, graph: Graph, sink: Keeping, *, at: int = 3, drain_ns: int = _LONG_NS
     ) -> RunStatistics:
-        return self._make(graph, clock, log=log).run()
+        """Run a graph, and ask for a stop in a call of its sink."""
+        handles: list[RuntimeStopHandle] = []
+        sink.hook(at, lambda: handles[0].request_stop())
+        runtime = self._runtime(graph, drain_ns=drain_ns)
+        handles.append(runtime.stop_handle)
+        return runtime.run()
 
-    def _closes(self, statistics: RunStatistics, when: str) -> None:
-        wrong = [i.text for i in statistics.identities if not i.closes]
-        assert not wrong, f"{when} the accounting does not close: {wrong}"
-
-
-class _CountingClock(SimClock):
-    """Counts how often it is asked for the present."""
-
-    def __init__(self) -> None:
-        super().__init__(1000)
-        self.samples = 0
-
-    def now_ticks(self) -> Ticks:
-        self.samples += 1
-        return super().now_ticks()
+    def _decisions(self, graph: Graph) -> tuple[list[str], RunStatistics]:
+        lines: list[str] = []
+        runtime = self._runtime(graph, listener=lambda made: lines.append(made.canonical()))
+        return lines, runtime.run()
 
 
-def _chain(
-    diary: list[str] | None,
-    *,
-    count: int = 3,
-    one: ProbeNode | None = None,
-    two: ProbeNode | None = None,
-    sink: ProbeNode | None = None,
-) -> Graph:
-    """Return a source, two nodes and a sink that write into one diary."""
-    graph = Graph("chain").add("source", ProbeSource(count, diary=diary))
-    graph.add("one", ProbeNode("one", diary) if one is None else one)
-    graph.add("two", ProbeNode("two", diary) if two is None else two)
-    graph.add("sink", ProbeNode("sink", diary, is_sink=True) if sink is None else sink)
-    return graph.chain("source", "one", "two", "sink")
+_FOUR = ["a_sink", "a_source", "b_sink", "b_source"]
+_EDGES_OF_RUNS = ("open", "close")
 
 
-def _overload(policy: EdgePolicy | None = None) -> Graph:
-    """Return a graph that is brought twice what it can handle, for a second."""
-    graph = Graph("overload")
-    graph.add("source", ScriptedSource(count=100, every="10ms", pausable=False))
-    graph.add("node", ScriptedNode(), NodePolicy(sim_cost="20ms")).add("sink", ScriptedSink())
-    graph.connect("source", "node", EdgePolicy.drop_oldest(2) if policy is None else policy)
-    return graph.connect("node", "sink")
+def _closed(calls: Calls) -> list[str]:
+    return sorted(name for name, what in calls if what == "close")
 
 
-def _failing() -> Graph:
-    """Return a graph whose nodes do all that a script can say."""
-    graph = Graph("failing").add("source", ScriptedSource(count=12, every="3ms"))
-    script: list[str | dict[str, object]] = ["output", "error", "skip", "consume", "output"]
-    graph.add("node", ScriptedNode(script=script)).add("sink", ScriptedSink(script=["error"]))
-    return graph.chain("source", "node", "sink")
+def _steps(runtime: LimenRuntime) -> Iterator[int]:
+    """Step a runtime to its end and stop it; yield the number of the step after each."""
+    for number in range(1, _MOST_STEPS + 1):
+        going = runtime.step()
+        yield number
+        if not going:
+            break
+    runtime.stop()
 
 
-def _starving() -> Graph:
-    """Return a loop whose node consumes the token that it would wait for."""
-    graph = Graph("starving").add("source", ScriptedSource(count=2))
-    graph.add("join", ScriptedNode(inputs=["in", "state"], script=["consume"]))
-    graph.add("sink", ScriptedSink())
-    graph.connect("source", "join.in").connect("join", "sink")
-    return graph.connect("join", "join.state", initial=[[0, 0, 0, 0]])
-
-
-def counters(statistics: RunStatistics) -> dict[str, int]:
-    """Return all that only grows, by place and name."""
-    found: dict[str, int] = {}
-    for edge in statistics.edges:
-        found |= {f"{edge.name} {n}": getattr(edge, n) for n in ("offered", "pushed", "taken")}
-        found[f"{edge.name} refused"] = sum(edge.refused.values())
-        found[f"{edge.name} evicted"] = sum(edge.evicted.values())
-    for port in statistics.inputs:
-        found |= {f"{port.name} {n}": getattr(port, n) for n in ("taken", "consumed")}
-        found[f"{port.name} dropped"] = sum(port.dropped.values())
-    for out in statistics.outputs:
-        found |= {f"{out.name} {n}": getattr(out, n) for n in ("emitted", "offered", "copies")}
-    for node in statistics.nodes:
-        found |= {f"{node.name} {n}": getattr(node, n) for n in ("steps", "calls", "errors")}
-    return found
-
-
-def _raised(call: Callable[[], object]) -> str:
-    """Return what a call that should fail says; empty where it does not."""
+def _bounded(what: str, call: Callable[[], _T]) -> _T:
     try:
-        call()
-    except LimenError as error:
-        return str(error) or type(error).__name__
-    return ""
+        return bounded(call, _PATIENCE_S)
+    except OverdueError as overdue:
+        raise AssertionError(f"{what} did not end: {overdue}") from overdue

@@ -1,7 +1,8 @@
-"""Scenarios: small graphs with scripted inputs, and the decisions that SPEC asks of them."""
+"""Scenarios: small graphs with scripted inputs, and the decisions that every executor makes."""
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 import tomllib
 from collections.abc import Callable
@@ -17,7 +18,9 @@ from limen.runtime import LimenRuntime, SingleThreadRuntime
 from limen.scheduling import Plan
 from limen.telemetry import Decision, DecisionLog, RunStatistics
 from limen.testing._clock import StoppingClock
-from limen.types import parse_duration_ns
+from limen.types import nearest, parse_duration_ns
+
+_FILES = Path(__file__).parent / "scenarios"
 
 Executor = Callable[[Plan, PlatformClock, int, DecisionLog], LimenRuntime]
 """Makes a runtime: of a plan, its clock, the drain timeout in ns, and the log to write."""
@@ -30,7 +33,7 @@ class Scenario:
     Attributes:
         name: The file's stem.
         about: What it shows.
-        spec: The passages that the expectation comes from.
+        spec: The passages of the specification that the expectation comes from.
         graph: The tables of its graph file.
         path: Its file.
         tick_rate_hz: Of the simulated clock.
@@ -65,6 +68,31 @@ class ScenarioRun:
     log: str
     sha256: str
     statistics: RunStatistics
+
+
+def scenarios(pattern: str = "*") -> tuple[Scenario, ...]:
+    """Return the scenarios of the table by name, those that a pattern like ``*batch*`` matches.
+
+    Raises:
+        ConfigurationError: None matches.
+    """
+    names = scenario_names(pattern)
+    return tuple(load_scenario(_FILES / f"{name}.toml") for name in names)
+
+
+def scenario_names(pattern: str = "*") -> tuple[str, ...]:
+    """Return the names of scenarios without reading them, those that a pattern matches.
+
+    Raises:
+        ConfigurationError: None matches.
+    """
+    names = sorted(path.stem for path in _FILES.glob("*.toml"))
+    found = tuple(name for name in names if fnmatch.fnmatchcase(name, pattern))
+    if not found:
+        raise ConfigurationError(
+            f"no scenario is called {pattern!r}", remedy=nearest(pattern, names)
+        )
+    return found
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -109,33 +137,47 @@ def run(scenario: Scenario, executor: Executor | None = None) -> ScenarioRun:
     Raises:
         GraphError: The scenario's graph is not valid.
     """
+    lines: list[str] = []
+    log, statistics = run_into(scenario, reference if executor is None else executor, lines)
+    return ScenarioRun("".join(lines), log.sha256, statistics)
+
+
+def run_into(
+    scenario: Scenario, executor: Executor, lines: list[str]
+) -> tuple[DecisionLog, RunStatistics]:
+    """Run a scenario and add its decisions to the lines as they are made: they outlast an error."""
     loaded = load_document(scenario.graph, scenario.path, allow_import=True)
     verify_graph(loaded.graph.spec(), found=tuple(loaded.problems), broken=frozenset(loaded.broken))
     clock = StoppingClock(scenario.stop_at_tick, scenario.tick_rate_hz)
-    lines: list[str] = []
 
     def listen(decision: Decision) -> None:
         lines.append(decision.canonical())
 
     log = DecisionLog(listen)
-    make = _reference if executor is None else executor
-    runtime = make(check(loaded.graph, clock), clock, scenario.drain_ns, log)
+    runtime = executor(check(loaded.graph, clock), clock, scenario.drain_ns, log)
     clock.handle = runtime.stop_handle
-    statistics = runtime.run()
-    return ScenarioRun("".join(lines), log.sha256, statistics)
+    return log, runtime.run()
 
 
 def first_difference(expected: str, seen: str) -> str | None:
     """Say where two decision logs part, with the lines ahead of it; None if they are equal."""
+    number = parting_line(expected, seen)
+    if number is None:
+        return None
     wanted, found = expected.splitlines(), seen.splitlines()
-    for number, (want, have) in enumerate(itertools.zip_longest(wanted, found), 1):
-        if want != have:
-            before = "\n".join(f"  {line}" for line in wanted[max(0, number - 6) : number - 1])
-            return f"{before}\nline {number}\n- {want}\n+ {have}"
-    return None
+    before = "\n".join(f"  {line}" for line in wanted[max(0, number - 6) : number - 1])
+    want, have = (lines[number - 1] if number <= len(lines) else None for lines in (wanted, found))
+    return f"{before}\nline {number}\n- {want}\n+ {have}"
 
 
-def _reference(
+def parting_line(expected: str, seen: str) -> int | None:
+    """Return the number of the first line that differs, from 1 on; None if none does."""
+    pairs = itertools.zip_longest(expected.splitlines(), seen.splitlines())
+    return next((number for number, (want, have) in enumerate(pairs, 1) if want != have), None)
+
+
+def reference(
     plan: Plan, clock: PlatformClock, drain_ns: int, log: DecisionLog
 ) -> SingleThreadRuntime:
+    """Make the executor that all others are compared with."""
     return SingleThreadRuntime(plan, clock, drain_ns=drain_ns, log=log)
