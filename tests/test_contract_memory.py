@@ -25,7 +25,7 @@ from limen.memory import (
 from limen.memory._static import read_only
 from limen.message import Message, MessageHeader
 from limen.testing import MemoryManagerContract
-from limen.testing._memory_suite import header
+from limen.testing.contracts._memory_suite import header
 from limen.types import DataType, MemoryClass, MessageToken, TensorSpec, Ticks, UpTo
 from sabotage import assert_all_have_saboteurs, assert_caught, assert_holds, assert_matched
 

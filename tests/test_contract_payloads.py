@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from limen.testing._payload_checks import all_same, kept, misfit, same, shown, tensors
-from limen.testing._resources import Held, bytes_kept, returns_within
+from limen.testing.contracts._payload_checks import all_same, kept, misfit, same, shown, tensors
+from limen.testing.contracts._resources import Held, bytes_kept, returns_within
 from limen.types import DataType, ObjectSpec, TensorSpec, UpTo
 
 NAN = float("nan")

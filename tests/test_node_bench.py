@@ -13,8 +13,8 @@ from limen.node import NodeKind
 from limen.policy import EdgePolicy
 from limen.runtime import SingleThreadRuntime
 from limen.testing import NodeContract
-from limen.testing._node_bench import NodeBench
-from limen.testing._payload_checks import all_same, kept, shown
+from limen.testing.contracts._node_bench import NodeBench
+from limen.testing.contracts._payload_checks import all_same, kept, shown
 from limen.types import Ticks
 
 _ROUNDS = 17

@@ -15,7 +15,7 @@ from limen.memory import MemoryManager
 from limen.message import Message, MessageHeader
 from limen.platform import PlatformClock, SimClock
 from limen.policy import Item, QueueCaps
-from limen.testing._errors import code_raised
+from limen.testing.contracts._errors import code_raised
 from limen.types import (
     INVALID_TOKEN,
     MessageToken,

@@ -14,7 +14,6 @@ from limen.scheduling import NodePlan, lower
 from limen.telemetry import Decision, DecisionLog, TelemetrySwitches
 from limen.testing._clock import DrillClock
 from limen.testing._copy import copied_parts
-from limen.testing._scenario import first_difference
 from limen.testing._stand import Listener, Stand, Tap, with_parts, with_stands
 from limen.testing.drills._fault import Fault
 from limen.testing.drills._judge import Outcome, what_is_not_as_expected, what_never_holds
@@ -22,6 +21,7 @@ from limen.testing.drills._options import Settings
 from limen.testing.drills._places import prepare
 from limen.testing.drills._report import DrillReport, losses_of
 from limen.testing.drills._watch import ByteWatch, SinkListener
+from limen.testing.table._scenario import first_difference
 from limen.types import nearest, parse_duration_ns, require_type
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from limen.errors import ConfigurationError
-from limen.testing._scenario import first_difference
 from limen.testing.drills._judge import Outcome
+from limen.testing.table._scenario import first_difference
 from limen.types import require_whole
 
 _MOST: Final = 1000

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from limen.errors import Code
 from limen.memory import MemoryManager, StaticMemoryManager
 from limen.message import Message, MessageHeader
-from limen.testing._contract import Contract, inapplicable
-from limen.testing._errors import code_raised
+from limen.testing.contracts._contract import Contract, inapplicable
+from limen.testing.contracts._errors import code_raised
 from limen.types import MessageToken, SequenceNumber, TensorSpec, Ticks, TraceId
 
 Refusal = tuple[str, int, Code | str | None]

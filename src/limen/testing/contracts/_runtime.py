@@ -19,11 +19,11 @@ from limen.policy import AdmissionPolicy, EdgePolicy, QueueCaps
 from limen.runtime import LimenRuntime, RuntimeStopHandle
 from limen.scheduling import Plan
 from limen.telemetry import Decision, DecisionLog, RunStatistics, account
-from limen.testing._bounded import OverdueError, bounded
-from limen.testing._contract import Contract, inapplicable, needs
-from limen.testing._errors import code_raised
-from limen.testing._resources import SLACK_BYTES
-from limen.testing._runtime_parts import (
+from limen.testing.contracts._bounded import OverdueError, bounded
+from limen.testing.contracts._contract import Contract, inapplicable, needs
+from limen.testing.contracts._errors import code_raised
+from limen.testing.contracts._resources import SLACK_BYTES
+from limen.testing.contracts._runtime_parts import (
     MS,
     Busy,
     Calls,
@@ -37,7 +37,7 @@ from limen.testing._runtime_parts import (
     lossy,
     two_lines,
 )
-from limen.testing._scenario import first_difference
+from limen.testing.table._scenario import first_difference
 
 _T = TypeVar("_T")
 _HOUR_NS = 3600 * 10**9

@@ -8,8 +8,8 @@ from limen.message import Message
 from limen.node import (
     Node,
 )
-from limen.testing._node_context import TICK, BenchContext
-from limen.testing._node_records import Sent, Step, own
+from limen.testing.contracts._node_context import TICK, BenchContext
+from limen.testing.contracts._node_records import Sent, Step, own
 from limen.types import (
     PayloadSpec,
     Ticks,

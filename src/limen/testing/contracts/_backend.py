@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from limen.compute import ComputeBackend, ComputeModel, ModelArtifact
 from limen.errors import Code, InferenceError, LimenError
-from limen.testing._contract import Contract, inapplicable, needs
-from limen.testing._errors import code_raised
-from limen.testing._resources import SLACK_BYTES, bytes_kept
+from limen.testing.contracts._contract import Contract, inapplicable, needs
+from limen.testing.contracts._errors import code_raised
+from limen.testing.contracts._resources import SLACK_BYTES, bytes_kept
 from limen.types import DataType, TensorSpec
 
 Floats = NDArray[np.float32]

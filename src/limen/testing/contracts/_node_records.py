@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limen.message import BatchView, Message, MessageHeader
-from limen.testing._payload_checks import kept
+from limen.testing.contracts._payload_checks import kept
 from limen.types import (
     Ticks,
 )

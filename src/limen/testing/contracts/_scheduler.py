@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import ClassVar
 
 from limen.scheduling import DequeuePolicy, NodeSummary, Readiness
-from limen.testing._contract import Contract, inapplicable, needs
-from limen.testing._resources import SLACK_BYTES, bytes_kept
+from limen.testing.contracts._contract import Contract, inapplicable, needs
+from limen.testing.contracts._resources import SLACK_BYTES, bytes_kept
 from limen.types import CriticalityClass, NodeIndex, Ticks
 
 _CALLS = 500

@@ -14,10 +14,10 @@ from limen.errors import ConfigurationError, OutputError
 from limen.message import Message, MessageHeader, payload_size_bytes
 from limen.node import Sink
 from limen.platform import PlatformClock, SimClock
-from limen.testing._contract import Contract, inapplicable, needs
-from limen.testing._errors import code_raised
-from limen.testing._payload_checks import all_same, kept, same, shown, tensors
-from limen.testing._resources import SLACK_BYTES, Held, bytes_kept
+from limen.testing.contracts._contract import Contract, inapplicable, needs
+from limen.testing.contracts._errors import code_raised
+from limen.testing.contracts._payload_checks import all_same, kept, same, shown, tensors
+from limen.testing.contracts._resources import SLACK_BYTES, Held, bytes_kept
 from limen.types import (
     DataType,
     PayloadSpec,

@@ -15,9 +15,9 @@ from limen.node import (
     NodeKind,
 )
 from limen.policy import Activation
-from limen.testing._contract import inapplicable, needs
-from limen.testing._node_steps import StepClauses
-from limen.testing._node_suite import (
+from limen.testing.contracts._contract import inapplicable, needs
+from limen.testing.contracts._node_steps import StepClauses
+from limen.testing.contracts._node_suite import (
     difference,
     is_whole,
     names_of,
@@ -25,7 +25,7 @@ from limen.testing._node_suite import (
     stated_of,
     with_inputs,
 )
-from limen.testing._resources import SLACK_BYTES, Held, bytes_kept
+from limen.testing.contracts._resources import SLACK_BYTES, Held, bytes_kept
 from limen.types import ObjectSpec, SequenceNumber, describe_spec, error_text
 
 _MANY: Final = 300

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from limen.errors import ConfigurationError
-from limen.testing._bounded import OverdueError, bounded
-from limen.testing._contract import ClauseTest, Contract, clause_tests, reason_to_skip
+from limen.testing.contracts._bounded import OverdueError, bounded
+from limen.testing.contracts._contract import ClauseTest, Contract, clause_tests, reason_to_skip
 
 _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "known": "known to fail"}
 

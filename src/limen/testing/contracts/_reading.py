@@ -9,8 +9,8 @@ from typing import Self
 from limen.errors import SensorError
 from limen.node import Produced, Source, SourceSignal
 from limen.platform import PlatformClock
-from limen.testing._payload_checks import kept
-from limen.testing._resources import asked_again
+from limen.testing.contracts._payload_checks import kept
+from limen.testing.contracts._resources import asked_again
 from limen.types import Ticks
 
 _POLL_NS = 1_000_000

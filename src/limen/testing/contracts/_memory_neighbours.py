@@ -6,9 +6,9 @@ import numpy as np
 
 from limen.errors import Code
 from limen.memory import StaticMemoryManager
-from limen.testing._contract import inapplicable, needs
-from limen.testing._errors import code_raised
-from limen.testing._memory_suite import MemorySuite, as_array, header, write_through
+from limen.testing.contracts._contract import inapplicable, needs
+from limen.testing.contracts._errors import code_raised
+from limen.testing.contracts._memory_suite import MemorySuite, as_array, header, write_through
 from limen.types import MessageToken
 
 

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 
 from limen.errors import Code, ConfigurationError
-from limen.testing._contract import Contract
+from limen.testing.contracts._contract import Contract
 from limen.types import nearest
 
 

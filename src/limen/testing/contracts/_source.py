@@ -11,11 +11,11 @@ from typing import ClassVar, NoReturn
 from limen.errors import SensorError
 from limen.node import Source, SourceSignal
 from limen.platform import PlatformClock, SimClock
-from limen.testing._contract import Contract, inapplicable, needs
-from limen.testing._errors import code_raised
-from limen.testing._payload_checks import all_same, kept, misfit, same, shown
-from limen.testing._reading import Reading
-from limen.testing._resources import SLACK_BYTES, Held, bytes_kept, returns_within
+from limen.testing.contracts._contract import Contract, inapplicable, needs
+from limen.testing.contracts._errors import code_raised
+from limen.testing.contracts._payload_checks import all_same, kept, misfit, same, shown
+from limen.testing.contracts._reading import Reading
+from limen.testing.contracts._resources import SLACK_BYTES, Held, bytes_kept, returns_within
 from limen.types import SequenceNumber, Ticks
 
 _MANY = 500

@@ -16,18 +16,18 @@ from limen.node import (
     StepResult,
     YieldUntil,
 )
-from limen.testing._contract import inapplicable, needs
-from limen.testing._node_bench import NodeBench
-from limen.testing._node_records import Call
-from limen.testing._node_suite import (
+from limen.testing.contracts._contract import inapplicable, needs
+from limen.testing.contracts._node_bench import NodeBench
+from limen.testing.contracts._node_records import Call
+from limen.testing.contracts._node_suite import (
     NodeSuite,
     difference,
     is_whole,
     rounds_of,
     with_inputs,
 )
-from limen.testing._payload_checks import misfit
-from limen.testing._resources import returns_within
+from limen.testing.contracts._payload_checks import misfit
+from limen.testing.contracts._resources import returns_within
 
 _RESULTS: Final = (Output, Outputs, Consumed, Skip)
 

@@ -12,9 +12,9 @@ from limen.errors import Code
 from limen.message import MessageHeader
 from limen.platform import NoopClock, PlatformClock, SimClock
 from limen.policy import EdgePolicy, Item, QueueCaps, Watermark
-from limen.testing._contract import Contract, inapplicable, needs
-from limen.testing._errors import code_raised
-from limen.testing._resources import SLACK_BYTES, bytes_kept
+from limen.testing.contracts._contract import Contract, inapplicable, needs
+from limen.testing.contracts._errors import code_raised
+from limen.testing.contracts._resources import SLACK_BYTES, bytes_kept
 from limen.types import (
     INVALID_TOKEN,
     DeadlineNs,

@@ -10,12 +10,12 @@ import numpy as np
 from limen.errors import Code, LimenError
 from limen.memory import MemoryManager
 from limen.message import Message
-from limen.testing._contract import inapplicable, needs
-from limen.testing._errors import code_raised
-from limen.testing._memory_borrows import BorrowClauses
-from limen.testing._memory_neighbours import NeighbourClauses
-from limen.testing._memory_suite import as_array, header, write_through
-from limen.testing._resources import SLACK_BYTES, bytes_kept
+from limen.testing.contracts._contract import inapplicable, needs
+from limen.testing.contracts._errors import code_raised
+from limen.testing.contracts._memory_borrows import BorrowClauses
+from limen.testing.contracts._memory_neighbours import NeighbourClauses
+from limen.testing.contracts._memory_suite import as_array, header, write_through
+from limen.testing.contracts._resources import SLACK_BYTES, bytes_kept
 from limen.types import MemoryClass, MessageToken
 
 _ROUNDS = 12

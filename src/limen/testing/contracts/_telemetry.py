@@ -29,9 +29,9 @@ from limen.telemetry import (
     TelemetryNs,
     ViolationKind,
 )
-from limen.testing._contract import Contract, needs
-from limen.testing._resources import SLACK_BYTES, bytes_kept
 from limen.testing._scripted import ScriptedNode, ScriptedSink, ScriptedSource
+from limen.testing.contracts._contract import Contract, needs
+from limen.testing.contracts._resources import SLACK_BYTES, bytes_kept
 
 _MANY = 2_000
 _HOSTILE = "\x1b[2J\u202e\ud800\0ä\u2028 " * 12

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from limen.errors import LimenError
 from limen.platform import PlatformClock
-from limen.testing._contract import Contract, needs
+from limen.testing.contracts._contract import Contract, needs
 from limen.types import Ticks
 
 # How long a wait that should end is waited for; reached only by a clock that hangs.

@@ -24,8 +24,8 @@ from limen.node import (
 from limen.platform import SimClock
 from limen.policy import Activation, EdgePolicy, Watermark
 from limen.telemetry import Hooks, NodeTelemetry
-from limen.testing._node_records import Call, Sent, Step, lent, own, ruin, side_by_side
-from limen.testing._payload_checks import kept, same
+from limen.testing.contracts._node_records import Call, Sent, Step, lent, own, ruin, side_by_side
+from limen.testing.contracts._payload_checks import kept, same
 from limen.types import (
     DataType,
     PayloadSpec,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from limen.testing._scenario import (
+from limen.testing.table._scenario import (
     Executor,
     Scenario,
     ScenarioRun,

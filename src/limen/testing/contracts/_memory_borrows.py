@@ -7,9 +7,9 @@ from collections.abc import Callable
 from limen.errors import Code
 from limen.memory import MemoryManager, ReadGuard, WriteGuard
 from limen.message import Message
-from limen.testing._contract import inapplicable
-from limen.testing._errors import code_raised
-from limen.testing._memory_suite import Call, MemorySuite
+from limen.testing.contracts._contract import inapplicable
+from limen.testing.contracts._errors import code_raised
+from limen.testing.contracts._memory_suite import Call, MemorySuite
 from limen.types import MessageToken
 
 

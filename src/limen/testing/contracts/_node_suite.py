@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from limen.errors import LimenError
 from limen.node import Node, NodeKind
-from limen.testing._contract import Contract, inapplicable
 from limen.testing._example import example_payload
-from limen.testing._node_bench import NodeBench
-from limen.testing._node_records import Sent
-from limen.testing._payload_checks import same, shown
+from limen.testing.contracts._contract import Contract, inapplicable
+from limen.testing.contracts._node_bench import NodeBench
+from limen.testing.contracts._node_records import Sent
+from limen.testing.contracts._payload_checks import same, shown
 from limen.types import DataType, PayloadSpec, TensorSpec
 
 _EXAMPLES = 24

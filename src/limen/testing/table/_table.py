@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
 from limen.errors import ConfigurationError
-from limen.testing._bounded import OverdueError, bounded
-from limen.testing._comparison import compare
-from limen.testing._contract import inapplicable
-from limen.testing._scenario import Executor, scenario_names, scenarios
+from limen.testing.contracts._bounded import OverdueError, bounded
+from limen.testing.contracts._contract import inapplicable
+from limen.testing.table._comparison import compare
+from limen.testing.table._scenario import Executor, scenario_names, scenarios
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 

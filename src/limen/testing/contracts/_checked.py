@@ -18,10 +18,10 @@ from limen.memory import (
     MemoryManager,
     Misuse,
 )
-from limen.testing._contract import inapplicable, needs
-from limen.testing._errors import code_raised
-from limen.testing._memory_contract import MemoryManagerContract
-from limen.testing._memory_suite import Call, MemorySuite, as_array, header
+from limen.testing.contracts._contract import inapplicable, needs
+from limen.testing.contracts._errors import code_raised
+from limen.testing.contracts._memory import MemoryManagerContract
+from limen.testing.contracts._memory_suite import Call, MemorySuite, as_array, header
 from limen.types import MessageToken
 
 _ROUNDS = 20
