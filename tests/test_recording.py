@@ -76,7 +76,9 @@ def rich(every_ns: int = MS) -> Graph:
     return graph.connect("b", "either.right").connect("either", "sink")
 
 
-@pytest.mark.parametrize("clock", [SimClock(), MonotonicClock(), SimClock(1000)], ids=repr)
+@pytest.mark.parametrize(
+    "clock", [SimClock(), MonotonicClock(), SimClock(1000)], ids=["simulated", "real", "coarse"]
+)
 def test_a_recorded_run_fed_back_gives_the_same_log(clock: limen.SimClock) -> None:
     first, second = DecisionLog(), DecisionLog()
     recorder = Recorder(rich(), clock, first)
