@@ -192,7 +192,11 @@ UNFIT: list[tuple[Callable[[], Node], dict[str, PayloadSpec], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("make", "inputs", "port", "said"), UNFIT, ids=str)
+@pytest.mark.parametrize(
+    ("make", "inputs", "port", "said"),
+    UNFIT,
+    ids=[f"{number} {port} {said}" for number, (_, _, port, said) in enumerate(UNFIT)],
+)
 def test_what_does_not_fit_is_refused_with_the_port_and_a_remedy(
     make: Callable[[], Node], inputs: dict[str, PayloadSpec], port: str, said: str
 ) -> None:
