@@ -126,13 +126,23 @@ _REFUSALS: dict[str, tuple[Callable[[MemoryManager, MessageToken], object], Code
     ),
     "an end of a read below": (
         lambda manager, _: manager.end_read(MessageToken(-1)),
-        Code.NOT_ALLOCATED,
-        "token -1 has no read to end",
+        Code.BAD_TOKEN,
+        "token -1 is not of this manager (2 slots)",
     ),
     "an end of a read above": (
         lambda manager, _: manager.end_read(MessageToken(2)),
+        Code.BAD_TOKEN,
+        "token 2 is not of this manager (2 slots)",
+    ),
+    "an end of a read of a free slot": (
+        lambda manager, _: manager.end_read(MessageToken(1)),
         Code.NOT_ALLOCATED,
-        "token 2 has no read to end",
+        "token 1 is not allocated",
+    ),
+    "an end of a write of a free slot": (
+        lambda manager, _: manager.end_write(MessageToken(1)),
+        Code.NOT_ALLOCATED,
+        "token 1 is not allocated",
     ),
     "an end of no write": (
         lambda manager, token: manager.end_write(token),
@@ -141,13 +151,13 @@ _REFUSALS: dict[str, tuple[Callable[[MemoryManager, MessageToken], object], Code
     ),
     "an end of a write below": (
         lambda manager, _: manager.end_write(MessageToken(-1)),
-        Code.NOT_ALLOCATED,
-        "token -1 has no write to end",
+        Code.BAD_TOKEN,
+        "token -1 is not of this manager (2 slots)",
     ),
     "an end of a write above": (
         lambda manager, _: manager.end_write(MessageToken(2)),
-        Code.NOT_ALLOCATED,
-        "token 2 has no write to end",
+        Code.BAD_TOKEN,
+        "token 2 is not of this manager (2 slots)",
     ),
     "a read of what is written": (
         lambda manager, token: (manager.begin_write(token), manager.begin_read(token)),
