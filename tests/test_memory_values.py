@@ -1302,3 +1302,33 @@ def test_a_buffer_of_any_element_type_can_be_lent_and_has_no_slots() -> None:
     assert lent.astype(np.float32).tolist() == [[0.0, 1.0]]
     assert [misuse.error.code for misuse in ledger.settle()] == [Code.VIEW_KEPT]
     assert ledger.holder(buffer, 0) == ""
+
+
+@pytest.mark.parametrize("tracks", [True, False])
+def test_the_slot_to_write_is_one_view_within_a_call_and_another_after_its_commit(
+    tracks: bool,
+) -> None:
+    manager = checked(2)
+    manager.ledger.begin("n", tracks=tracks)
+    slot = manager.next_slot()
+    assert manager.next_slot() is slot
+    manager.commit(header())
+    assert manager.next_slot() is not slot
+
+
+def test_a_run_of_three_slots_is_named_by_its_ends() -> None:
+    manager = checked(4)
+    tokens = [manager.store(message(n)) for n in range(4)]
+    kept = manager.neighbours(tokens[1:])
+    text = _KEPT.format(f"{place(tokens[1], 1)} to {place(tokens[3], 3)}")
+    assert kept_by(manager.ledger) == [(Code.VIEW_KEPT, "n", text, header(1))]
+    assert kept is not None
+
+
+def test_each_lender_has_a_number_and_a_name_of_its_own() -> None:
+    ledger = BorrowLedger()
+    names = ["a", "b", "c"]
+    managers = [CheckedHeapMemoryManager(1, object, name, ledger) for name in names]
+    assert [ledger.enter(managers[0], "d")] == [4]
+    found = [ledger.name_of(tag) for tag in range(6)]
+    assert found == ["no manager", *names, "d", "no manager"]
