@@ -161,7 +161,8 @@ class LibraryNode(Node, abc.ABC):
         return self._arrays.size_bytes
 
     def initialize(self, clock: PlatformClock, ports: NodePorts) -> None:
-        """Allocate what ``resolve`` described."""
+        """Allocate what these ports need."""
+        self._describe(ports)
         self._allocated(self._arrays.allocate(), clock, ports)
         self._ready = True
         self.reset()
@@ -181,6 +182,10 @@ class LibraryNode(Node, abc.ABC):
                 f"{type(self).__name__} is stepped before initialize", code=Code.WRONG_STATE
             )
         return self._step(ctx)
+
+    def _describe(self, ports: NodePorts) -> None:
+        """Describe the arrays anew: ``resolve`` may have been asked about other inputs since."""
+        self.resolve({port.name: port.spec for port in ports.inputs})
 
     def _allocated(self, arrays: dict[str, Array], clock: PlatformClock, ports: NodePorts) -> None:
         """Keep the arrays, and what the ports and the clock say."""

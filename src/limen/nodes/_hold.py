@@ -50,9 +50,7 @@ class SampleAndHold(LibraryNode):
         arriving = require_spec(inputs, "in")
         trigger = inputs.get("trigger")
         self._triggered = trigger is not None
-        self._arrays = Arrays()
-        if isinstance(arriving, TensorSpec):
-            self._arrays = Arrays(value=(arriving.dtype.numpy_dtype(), arriving.fixed_shape))
+        self._arrays = _kept_of(arriving)
         return NodePorts(
             (
                 Port("in", arriving, optional=True),
@@ -65,6 +63,10 @@ class SampleAndHold(LibraryNode):
         """Forget the value."""
         self._held = None
         self._object = None
+
+    def _describe(self, ports: NodePorts) -> None:
+        # That nothing is connected to the trigger does not show in its port.
+        self._arrays = _kept_of(ports.inputs[0].spec)
 
     def _allocated(self, arrays: dict[str, Array], clock: PlatformClock, ports: NodePorts) -> None:
         self._value = arrays.get("value")
@@ -86,3 +88,10 @@ class SampleAndHold(LibraryNode):
         if trigger is not None:
             origin = Ticks(min(origin, trigger.header.origin_tick))
         return Output(self._object if self._value is None else self._value, origin_tick=origin)
+
+
+def _kept_of(spec: PayloadSpec) -> Arrays:
+    """Describe what holds a value; an object is held by reference."""
+    if not isinstance(spec, TensorSpec):
+        return Arrays()
+    return Arrays(value=(spec.dtype.numpy_dtype(), spec.fixed_shape))
