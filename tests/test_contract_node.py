@@ -748,10 +748,15 @@ class Collects(Honest):
 
 
 class LeavesThreads(Honest):
-    over = threading.Event()
+    """Leaves one where there was something to do."""
 
-    def start(self, now: Ticks) -> None:
-        threading.Thread(target=self.over.wait, name="left behind", daemon=True).start()
+    over = threading.Event()
+    calls = 0
+
+    def stop(self) -> None:
+        super().stop()
+        if self.calls > 1:
+            threading.Thread(target=self.over.wait, name="left behind", daemon=True).start()
 
 
 class SelectsWhatIsNot(HonestJoin):
@@ -783,6 +788,65 @@ class GetsLost(Honest):
 class Panics(Honest):
     def on_watchdog_timeout(self) -> None:
         raise RuntimeError("too slow")
+
+
+class CountsSteps(Honest):
+    def start(self, now: Ticks) -> None:
+        self.steps = 0
+
+    def _step(self, ctx: StepContext) -> StepResult:
+        self.steps += 1
+        return super()._step(ctx)
+
+    def answer(self, x: np.ndarray, message: Message, ctx: StepContext) -> ProcessResult:
+        return Output(x + np.float32(self.steps))
+
+
+class ReusesAList(Honest):
+    def __init__(self) -> None:
+        self.row: list[float] = []
+
+    def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
+        return in_and_out(super().resolve(inputs).inputs[0].spec, ObjectSpec(list))
+
+    def answer(self, x: np.ndarray, message: Message, ctx: StepContext) -> ProcessResult:
+        self.row[:] = x.tolist()
+        return Output(self.row)
+
+
+class LabelsItsInput(Honest):
+    def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
+        arriving = require_tensor(inputs, "in", (DataType.F32,))
+        return in_and_out(TensorSpec(DataType.F32, arriving.shape, tuple("abcd")), arriving)
+
+
+class GoesByTheLastQuestion(Honest):
+    def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
+        ports = super().resolve(inputs)
+        self.axes = len(inputs["in"].shape)
+        return ports
+
+    def _describe(self, ports: NodePorts) -> None:
+        pass
+
+    def answer(self, x: np.ndarray, message: Message, ctx: StepContext) -> ProcessResult:
+        return Output(x + np.float32(self.axes))
+
+
+class CountsTicks(Honest):
+    def start(self, now: Ticks) -> None:
+        self.began = now
+
+    def answer(self, x: np.ndarray, message: Message, ctx: StepContext) -> ProcessResult:
+        return Output(x + np.float32((ctx.now_ticks - self.began) // 1_000_000))
+
+
+class KeepsStarts(Honest):
+    def __init__(self) -> None:
+        self.all: list[bytearray] = []
+
+    def start(self, now: Ticks) -> None:
+        self.all.append(bytearray(1000))
 
 
 SABOTEURS: dict[str, tuple[type[Node], str]] = {
@@ -831,6 +895,12 @@ SABOTEURS: dict[str, tuple[type[Node], str]] = {
     "NODE-43": (SwapsAnyway, "('swapped', None)"),
     "NODE-44": (GetsLost, "locate(1) raised IndexError"),
     "NODE-45": (Panics, "on_watchdog_timeout raised RuntimeError: too slow"),
+    "NODE-46": (CountsSteps, "with one message a step and with up to 3: message 1"),
+    "NODE-47": (ReusesAList, "message 0, on 'out', was [["),
+    "NODE-48": (LabelsItsInput, "arrives on 'in', and its port is of TensorSpec("),
+    "NODE-49": (GoesByTheLastQuestion, "shape=(2, 4)"),
+    "NODE-50": (CountsTicks, "with 1000000000 and with 1000 ticks a second: message 0"),
+    "NODE-51": (KeepsStarts, "60 times started and stopped, "),
 }
 _JOINS = ("NODE-7", "NODE-21", "NODE-40")
 _PATIENCE_S = {"NODE-17": 0.5, "NODE-39": 0.1}

@@ -236,7 +236,7 @@ class Node(abc.ABC):
     - NODE-36: After ``stop`` and ``reset``, ``initialize`` and ``start`` make it as good as new.
     - NODE-37: ``stop`` and ``reset`` raise nothing, however far it had come.
     - NODE-38: ``step`` keeps nothing that it allocates.
-    - NODE-39: After ``stop`` no thread of its own is left.
+    - NODE-39: After ``stop`` neither a thread nor an open file of its own is left.
     - NODE-40: ``select_input`` returns one of the inputs that are ready.
     - NODE-41: ``next_due`` and ``interval_ns`` are None of what is no source; of a source an
       instant and a positive distance, or None.
@@ -244,6 +244,14 @@ class Node(abc.ABC):
     - NODE-43: ``adopt`` and ``load_failure`` return None where nothing was prepared beside the run.
     - NODE-44: ``locate`` returns a text or None, whatever the number.
     - NODE-45: ``on_watchdog_timeout`` raises nothing.
+    - NODE-46: Where each message has a call of its own, it makes no difference how many a step is
+      given.
+    - NODE-47: An object that it emitted stays as it is: others hold it.
+    - NODE-48: The port of an input is of the type that arrives there.
+    - NODE-49: ``initialize`` goes by the ports that it is given, whatever ``resolve`` was asked
+      since.
+    - NODE-50: Durations count by the clock that ``initialize`` is given, whatever its rate.
+    - NODE-51: Starting again and again keeps nothing.
 
     Attributes:
         kind: What it is to its graph.

@@ -10,13 +10,10 @@ from typing import ClassVar, Final
 
 from limen.errors import LimenError
 from limen.memory import PlacementAcceptance
-from limen.node import (
-    Node,
-    NodeKind,
-)
+from limen.node import Node, NodeKind
 from limen.policy import Activation
 from limen.testing.contracts._contract import inapplicable, needs
-from limen.testing.contracts._node_steps import StepClauses
+from limen.testing.contracts._node_starts import StartClauses
 from limen.testing.contracts._node_suite import (
     difference,
     is_whole,
@@ -44,8 +41,8 @@ class Unfit:
     """A payload of no one's type."""
 
 
-class NodeContract(StepClauses):
-    """Holds a node to NODE-1 … NODE-45; write ``make``, and ``inputs`` where it takes anything."""
+class NodeContract(StartClauses):
+    """Holds a node to NODE-1 … NODE-51; write ``make``, and ``inputs`` where it takes anything."""
 
     subjects = (Node,)
     capabilities: ClassVar[Mapping[str, str]] = {
@@ -210,12 +207,17 @@ class NodeContract(StepClauses):
         bench.end()
         assert kept < SLACK_BYTES, f"{_MANY} messages an input went through and {kept} B were kept"
 
-    def test_node_39_no_thread_is_left(self) -> None:
+    def test_node_39_nothing_is_left_behind(self) -> None:
         self._run()
-        held = Held()
-        self._run()
-        left = [what for what in held.left(self.patience_s) if what.startswith("thread")]
-        assert not left, f"after stop there is {left[0]}"
+        left: list[str] = []
+        for _ in range(2):
+            held = Held()
+            self._run()
+            left = held.left(self.patience_s)
+            if not left:
+                # What was left once only is not the node's: libraries open files when they like.
+                return
+        assert not left, f"after stop there is {', '.join(left)}"
 
     def test_node_40_it_selects_what_is_ready(self) -> None:
         bench = self._bench()

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from limen.message import Message
-from limen.node import (
-    Node,
-)
+from limen.node import Node
+from limen.platform import SimClock
 from limen.testing.contracts._node_context import TICK, BenchContext
 from limen.testing.contracts._node_records import Sent, Step, own
-from limen.types import (
-    PayloadSpec,
-    Ticks,
-    error_text,
-)
+from limen.types import PayloadSpec, Ticks, error_text
 
 
 class NodeBench(BenchContext):
@@ -31,6 +26,7 @@ class NodeBench(BenchContext):
         slots: Whether outputs have slots.
         fill: The byte that slots hold before they are written.
         ruins: Whether arrays are written over once the call that they were given to is over.
+        clock: Simulated time of its own if not given.
     """
 
     def __init__(
@@ -43,8 +39,11 @@ class NodeBench(BenchContext):
         slots: bool = True,
         fill: int = 0,
         ruins: bool = False,
+        clock: SimClock | None = None,
     ) -> None:
-        super().__init__(node, arriving, group=group, slots=slots, fill=fill, ruins=ruins)
+        super().__init__(
+            node, arriving, group=group, slots=slots, fill=fill, ruins=ruins, clock=clock
+        )
         self._payloads = payloads
 
     def begin(self) -> None:
@@ -67,10 +66,27 @@ class NodeBench(BenchContext):
 
     def round(self, number: int) -> None:
         """Give every input one message, and step once as many wait as a step takes."""
-        self.clock.charge(TICK)
+        self._pass_time()
         if not self._waiting:
             self._step_source()
             return
+        self._give(number)
+        if max(len(queue) for queue in self._waiting.values()) >= self.group:
+            self.drain()
+
+    def run_at_once(self, rounds: int) -> None:
+        """Begin, give every input so many messages, then step until nothing waits, and end."""
+        self.begin()
+        for number in range(rounds):
+            self._pass_time()
+            self._give(number)
+        self.drain()
+        self.end()
+
+    def _pass_time(self) -> None:
+        self.clock.charge(self.clock.nanos_to_ticks(TICK))
+
+    def _give(self, number: int) -> None:
         for place, (port, queue) in enumerate(self._waiting.items()):
             given = self._payloads.get(port, ())
             if given:
@@ -78,8 +94,6 @@ class NodeBench(BenchContext):
                 message = Message(header, own(given[number % len(given)]))
                 queue.append((self.made, message))
                 self.made += 1
-        if max(len(queue) for queue in self._waiting.values()) >= self.group:
-            self.drain()
 
     def drain(self) -> None:
         """Step until nothing waits, or nothing more is taken."""

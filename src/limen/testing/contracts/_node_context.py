@@ -52,6 +52,7 @@ class BenchContext:
         slots: Whether outputs have slots.
         fill: The byte that slots hold before they are written.
         ruins: Whether arrays are written over once the call that they were given to is over.
+        clock: Simulated time of its own if not given.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class BenchContext:
         slots: bool,
         fill: int,
         ruins: bool,
+        clock: SimClock | None = None,
     ) -> None:
         self.node = node
         self.kind, self.activation = node.kind, node.activation
@@ -70,7 +72,7 @@ class BenchContext:
         self.fixed_batch = node.fixed_batch
         self.group = min(n for n in (group, node.max_batch, node.fixed_batch) if n is not None)
         self.ports: NodePorts = node.resolve(dict(arriving))
-        self.clock = SimClock(start=1_000 * TICK)
+        self.clock = SimClock(start=1_000 * TICK) if clock is None else clock
         self.steps: list[Step] = []
         self.calls: list[Call] = []
         self.unknown: list[str] = []
@@ -355,7 +357,9 @@ class BenchContext:
         in_slot: bool | None = None
         if self._has_slots and isinstance(spec, TensorSpec) and spec.is_fixed:
             in_slot = slot is not None and payload is slot
-        return Sent(port, header, kept(payload), origin, in_slot, pushed)
+        by_reference = not isinstance(spec, TensorSpec) and not isinstance(payload, np.ndarray)
+        lent_on = payload if by_reference else None
+        return Sent(port, header, kept(payload), origin, in_slot, pushed, lent_on)
 
     def _look_back(
         self, call: Call, watched: Sequence[tuple[str, object]], before: Sequence[object]

@@ -26,6 +26,7 @@ class Sent:
         origin: The origin that the node stated; None if it stated none.
         in_slot: Whether it lies in the slot that was to be written; None where there was none.
         pushed: Whether the node pushed it itself.
+        lent: The payload itself, where it is held by reference; else None.
     """
 
     port: str
@@ -34,6 +35,7 @@ class Sent:
     origin: Ticks | None = None
     in_slot: bool | None = None
     pushed: bool = False
+    lent: object = None
 
 
 @dataclass(slots=True)

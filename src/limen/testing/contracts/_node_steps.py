@@ -1,4 +1,4 @@
-"""The clauses of nodes that are about their steps: NODE-12 … NODE-33."""
+"""The clauses of nodes that are about their steps: NODE-12 … NODE-33, NODE-46, NODE-47."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from limen.testing.contracts._node_suite import (
     rounds_of,
     with_inputs,
 )
-from limen.testing.contracts._payload_checks import misfit
+from limen.testing.contracts._payload_checks import misfit, same, shown
 from limen.testing.contracts._resources import returns_within
 
 _RESULTS: Final = (Output, Outputs, Consumed, Skip)
@@ -227,6 +227,28 @@ class StepClauses(NodeSuite):
                 assert sent.origin is None or sent.origin in known, (
                     f"call {number} stated the origin {sent.origin}, and took no such message"
                 )
+
+    def test_node_46_steps_may_be_given_few_or_many(self) -> None:
+        node = with_inputs(self._prepared())
+        if node.kind is NodeKind.MODEL or node.takes_windows or len(node.input_names) > 1:
+            inapplicable("one call takes several messages")
+        self._reference()
+        runs = [self._bench(group=size) for size in (1, self.batch)]
+        for bench in runs:
+            bench.run_at_once(rounds_of(bench.node))
+        wrong = difference(runs[0].sent, runs[1].sent)
+        assert wrong is None, f"with one message a step and with up to {self.batch}: {wrong}"
+
+    def test_node_47_objects_that_it_emitted_stay(self) -> None:
+        bench = self._run()
+        lent = [(n, sent) for n, sent in enumerate(bench.sent) if sent.lent is not None]
+        if not lent:
+            inapplicable("it emits no objects")
+        for number, sent in lent:
+            assert same(sent.payload, sent.lent), (
+                f"message {number}, on {sent.port!r}, was {shown([sent.payload])} when it was "
+                f"emitted, and is {shown([sent.lent])} in the end"
+            )
 
 
 def _way_of(bench: NodeBench) -> str:

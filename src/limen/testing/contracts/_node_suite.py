@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from limen.errors import LimenError
 from limen.node import Node, NodeKind
+from limen.platform import SimClock
 from limen.testing._example import example_payload
 from limen.testing.contracts._contract import Contract, inapplicable
 from limen.testing.contracts._node_bench import NodeBench
@@ -77,6 +78,8 @@ class NodeSuite(Contract):
         fill: int = 0,
         ruins: bool = False,
         without: Sequence[str] = (),
+        group: int | None = None,
+        clock: SimClock | None = None,
     ) -> NodeBench:
         """Return a bench with a node that is prepared, and knows its ports."""
         arriving = self.inputs()
@@ -85,10 +88,11 @@ class NodeSuite(Contract):
             self._prepared() if node is None else node,
             arriving,
             payloads,
-            group=self.batch,
+            group=self.batch if group is None else group,
             slots=slots,
             fill=fill,
             ruins=ruins,
+            clock=clock,
         )
 
     def _run(
