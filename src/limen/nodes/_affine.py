@@ -40,6 +40,9 @@ class Affine(StreamNode):
         axis: The axis along which the channels lie.
     """
 
+    one_to_one = True
+    writes_in_place = True
+
     def __init__(
         self,
         gain: float | list[float] = 1.0,

@@ -34,6 +34,8 @@ class Concat(LibraryNode):
     """
 
     kind = NodeKind.JOIN
+    one_to_one = True
+    writes_in_place = True
 
     def __init__(self, inputs: list[str], axis: int = 0) -> None:
         self.inputs = require_names("inputs", inputs, 2)

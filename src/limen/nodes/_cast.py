@@ -49,6 +49,9 @@ class Cast(StreamNode):
         rounding: How reals become whole: to the nearest (ties to even), down, up, or to zero.
     """
 
+    one_to_one = True
+    writes_in_place = True
+
     def __init__(
         self, dtype: str, rounding: Literal["nearest", "down", "up", "zero"] = "nearest"
     ) -> None:

@@ -46,6 +46,8 @@ class Debounce(StreamNode):
         only_changes: Whether a message goes out only when some element has changed.
     """
 
+    writes_in_place = True
+
     def __init__(
         self,
         count: int | None = None,
@@ -66,6 +68,7 @@ class Debounce(StreamNode):
         whole = int(initial) if isinstance(initial, bool) else initial
         self.initial = require_index("initial", whole)
         self.only_changes = require_flag("only_changes", only_changes)
+        self.one_to_one = not self.only_changes
 
     def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
         """Check that the first state is one of the type that arrives."""

@@ -25,6 +25,8 @@ class Decimate(StreamNode):
         phase: Which one, from 0.
     """
 
+    one_to_one = True
+
     def __init__(self, keep_every: int, phase: int = 0) -> None:
         self.keep_every = require_whole("keep_every", keep_every)
         self.phase = require_index("phase", phase)

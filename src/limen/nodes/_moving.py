@@ -68,6 +68,9 @@ class Moving(StreamNode):
         ddof: What the variance divides by is ``size - ddof``.
     """
 
+    one_to_one = True
+    writes_in_place = True
+
     def __init__(
         self,
         statistics: Statistic | list[Statistic],

@@ -39,6 +39,9 @@ class ArgMax(StreamNode):
         axis: The axis along which the entries lie.
     """
 
+    one_to_one = True
+    writes_in_place = True
+
     def __init__(self, axis: int = -1) -> None:
         self.axis = require_index("axis", axis)
         self._along = 0
@@ -70,6 +73,7 @@ class TopK(LibraryNode):
     """
 
     kind = NodeKind.SPLIT
+    writes_in_place = True
 
     def __init__(self, k: int) -> None:
         self.k = require_whole("k", k)

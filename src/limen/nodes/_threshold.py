@@ -44,6 +44,8 @@ class Threshold(StreamNode):
         only_changes: Whether a message goes out only when some element has changed.
     """
 
+    writes_in_place = True
+
     def __init__(self, high: float, low: float | None = None, only_changes: bool = False) -> None:
         self.high = require_real("high", high)
         self.low = self.high if low is None else require_real("low", low)
@@ -53,6 +55,7 @@ class Threshold(StreamNode):
                 remedy=f"give a low of at most {self.high}",
             )
         self.only_changes = require_flag("only_changes", only_changes)
+        self.one_to_one = not self.only_changes
 
     def resolve(self, inputs: Mapping[str, PayloadSpec]) -> NodePorts:
         """Check that the thresholds can be reached."""
