@@ -244,9 +244,58 @@ def test_a_test_of_the_kit_cannot_be_taken_away() -> None:
         type("Gone", (Lidless,), {"test_bowl_2_an_empty_bowl_gives_none": None})
 
 
+def test_a_test_of_the_kit_cannot_be_replaced_from_beside() -> None:
+    class Lenient:
+        test_bowl_1_what_was_put_is_taken = None
+
+    with pytest.raises(TypeError, match=r"replaces BowlContract\.test_bowl_1"):
+        type("Mixed", (Lenient, Lidless), {})
+
+
+def test_a_clause_is_tested_once_under_whatever_name() -> None:
+    with pytest.raises(TypeError, match=r"Other\.test_bowl_1_zeal is named as the test of BOWL-1"):
+        type("Other", (Lidless,), {"test_bowl_1_zeal": lambda self: None})
+
+
+def test_what_became_of_a_suite_since_it_was_defined_is_seen_before_it_is_run() -> None:
+    class Later(Lidless):
+        pass
+
+    method = clause_tests(Later)[0].method
+    setattr(Later, method, lambda self: None)
+    with pytest.raises(ConfigurationError, match=rf"Later replaces BowlContract\.{method}"):
+        run_contract(Later)
+
+    class Ashamed(Lidless):
+        pass
+
+    Ashamed.known_failures = {"BOWL-1": ""}
+    with pytest.raises(ConfigurationError, match="gives no reason"):
+        run_contract(Ashamed)
+
+
+def test_an_error_that_cannot_be_printed_is_a_failure_like_others() -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    class Mute(Lidless):
+        def make(self) -> Bowl:
+            raise MuteError
+
+    report = run_contract(Mute)
+    assert "MuteError: its __str__ raises ValueError" in outcomes(report)["BOWL-1"][1]
+
+
+def test_a_clause_may_take_as_long_as_can_be_said() -> None:
+    assert run_contract(Lidless, timeout_s=1e30).passed
+
+
 @pytest.mark.parametrize(
     ("attribute", "value", "said"),
     [
+        ("lacks", ["lid"], "lacks is a list; write a dict"),
+        ("known_failures", "BOWL-1", "known_failures is a str; write a dict"),
         ("lacks", {"lip": "worn"}, "names 'lip'; known: lid"),
         ("lacks", {"lid": " "}, "gives no reason"),
         ("known_failures", {"BOWL-7": "?"}, "known: BOWL-1, BOWL-2, BOWL-3"),
@@ -254,7 +303,7 @@ def test_a_test_of_the_kit_cannot_be_taken_away() -> None:
     ],
 )
 def test_what_is_lacked_or_known_to_fail_is_named_and_has_a_reason(
-    attribute: str, value: dict[str, str], said: str
+    attribute: str, value: object, said: str
 ) -> None:
     with pytest.raises(TypeError, match=said):
         type("Wrong", (BowlContract,), {attribute: value})

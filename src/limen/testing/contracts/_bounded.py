@@ -34,7 +34,7 @@ def bounded(call: Callable[[], _T], timeout_s: float) -> _T:
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(timeout_s)
+    thread.join(min(timeout_s, threading.TIMEOUT_MAX))
     if raised:
         raise raised[0]
     if not returned:

@@ -13,7 +13,15 @@ from pathlib import Path
 
 from limen.errors import ConfigurationError
 from limen.testing.contracts._bounded import OverdueError, bounded
-from limen.testing.contracts._contract import ClauseTest, Contract, clause_tests, reason_to_skip
+from limen.testing.contracts._contract import (
+    ClauseTest,
+    Contract,
+    asserts_hold,
+    check_suite,
+    clause_tests,
+    reason_to_skip,
+)
+from limen.testing.contracts._errors import text_of
 
 _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "known": "known to fail"}
 
@@ -105,13 +113,23 @@ def run_contract(suite: type[Contract], *, timeout_s: float = 60.0) -> ContractR
         timeout_s: Seconds after which a clause counts as hanging.
 
     Raises:
-        ConfigurationError: The suite has no ``make``, or no clauses.
+        ConfigurationError: The suite has no ``make``, or no clauses, or takes one away; or asserts
+            are stripped, so that nothing could fail.
     """
+    if not asserts_hold():
+        raise ConfigurationError(
+            "clauses are plain asserts, and this Python strips them",
+            remedy="run it without -O and PYTHONOPTIMIZE",
+        )
     if inspect.isabstract(suite):
         missing = ", ".join(sorted(suite.__abstractmethods__))
         raise ConfigurationError(
             f"{suite.__qualname__} lacks {missing}", remedy=f"subclass it and write {missing}"
         )
+    try:
+        check_suite(suite)
+    except TypeError as error:
+        raise ConfigurationError(str(error)) from error
     tests = clause_tests(suite)
     if not tests:
         raise ConfigurationError(
@@ -158,14 +176,14 @@ def _call(suite: type[Contract], method: str) -> tuple[ClauseOutcome, str]:
         finally:
             instance.release()
     except unittest.SkipTest as skip:
-        return ClauseOutcome.SKIPPED, str(skip)
+        return ClauseOutcome.SKIPPED, text_of(skip)
     except AssertionError as failure:
-        return ClauseOutcome.FAILED, str(failure) or _place(failure)
+        return ClauseOutcome.FAILED, text_of(failure) or _place(failure)
     # An implementation may raise anything, and pytest's own outcomes are BaseExceptions.
     except BaseException as failure:
         return (
             ClauseOutcome.FAILED,
-            f"{type(failure).__name__}: {failure} ({_place(failure)})",
+            f"{type(failure).__name__}: {text_of(failure)} ({_place(failure)})",
         )
     return ClauseOutcome.PASSED, ""
 

@@ -61,18 +61,7 @@ class Contract(abc.ABC):  # noqa: B024 - each suite has a make of its own signat
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        for name in vars(cls):
-            if name.startswith("test_"):
-                owner = next((base for base in cls.__mro__[1:] if name in vars(base)), None)
-                if owner is not None:
-                    raise TypeError(
-                        f"{cls.__qualname__} replaces {owner.__qualname__}.{name}: a test of a "
-                        "contract holds for every implementation; say in `lacks` or "
-                        "`known_failures` what does not"
-                    )
-        _require_known(cls, "lacks", cls.lacks, cls.capabilities)
-        if cls.known_failures:
-            _require_known(cls, "known_failures", cls.known_failures, _test_names(cls))
+        check_suite(cls)
 
     def release(self) -> None:  # noqa: B027 - most implementations hold nothing
         """Give back what ``make`` took; called after every test, also after one that failed."""
@@ -80,6 +69,56 @@ class Contract(abc.ABC):  # noqa: B024 - each suite has a make of its own signat
     def teardown_method(self) -> None:
         """Let pytest call ``release``."""
         self.release()
+
+
+def check_suite(suite: type[Contract]) -> None:
+    """Refuse a suite that does without a test of a contract, or whose lists say what is not.
+
+    Called where a suite is defined, and again before it is run: what it is may have changed since.
+
+    Raises:
+        TypeError: A test is replaced, also by a class beside the contract; a clause is tested
+            twice; `lacks` or `known_failures` name what is not there, or give no reason.
+    """
+    owners: dict[str, type] = {}
+    methods: dict[str, str] = {}
+    for base in reversed(suite.__mro__):
+        for name in vars(base):
+            clause = clause_of(name)
+            if clause is None:
+                continue
+            owner = owners.setdefault(name, base)
+            if owner is not base:
+                raise TypeError(
+                    f"{base.__qualname__} replaces {owner.__qualname__}.{name}: a test of a "
+                    "contract holds for every implementation; say in `lacks` or "
+                    "`known_failures` what does not"
+                )
+            method = methods.setdefault(clause, name)
+            if method != name:
+                raise TypeError(
+                    f"{base.__qualname__}.{name} is named as the test of {clause}, which "
+                    f"{owners[method].__qualname__}.{method} is; give a test of your own another "
+                    "name"
+                )
+    _require_known(suite, "lacks", suite.lacks, suite.capabilities)
+    _require_known(suite, "known_failures", suite.known_failures, methods)
+
+
+def asserts_hold() -> bool:
+    """Return whether a plain assert of the kit can fail: ``python -O`` strips them.
+
+    Asked before a suite is run. pytest writes them anew, so that there they can.
+    """
+
+    def fails(held: bool) -> bool:
+        try:
+            assert held, "this is what is asked"
+        except AssertionError:
+            return True
+        return False
+
+    return fails(False)
 
 
 def needs(capability: str) -> Callable[[_Test], _Test]:
@@ -157,8 +196,13 @@ def _named(suite: type[Contract]) -> Iterator[tuple[str, str]]:
 
 
 def _require_known(
-    suite: type[Contract], what: str, given: Mapping[str, str], known: Mapping[str, object]
+    suite: type[Contract], what: str, given: object, known: Mapping[str, object]
 ) -> None:
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"{suite.__qualname__}.{what} is a {type(given).__name__}; write a dict that gives a "
+            "reason for each"
+        )
     for name, reason in given.items():
         if name not in known:
             raise TypeError(

@@ -21,7 +21,16 @@ def code_raised(call: Callable[..., object], *args: object) -> Code | str | None
     return None
 
 
+def text_of(error: BaseException) -> str:
+    """Return what an error says; of one that cannot say it, what its ``__str__`` raises."""
+    try:
+        return str(error)
+    # It is code of somebody else.
+    except BaseException as raised:
+        return f"its __str__ raises {type(raised).__name__}"
+
+
 def error_line(error: BaseException) -> str:
     """Return an error's type and the first line of what it says."""
-    said = str(error).splitlines()
+    said = text_of(error).splitlines()
     return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
