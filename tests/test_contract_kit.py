@@ -449,6 +449,105 @@ def test_a_wrong_command_line_says_what_would_be_right(
     assert said in capsys.readouterr().err
 
 
+_HASTY = """
+import os
+import sys
+
+from limen.edge import StaticRing
+from limen.testing import EdgeContract, RuntimeContract
+
+print("imported")
+
+
+class Loud(StaticRing):
+    def __init__(self, caps, clock):
+        super().__init__(caps, clock)
+        print("loud")
+
+
+class Closing(StaticRing):
+    def __init__(self, caps, clock):
+        super().__init__(caps, clock)
+        sys.stdout.close()
+
+
+class Blinking(StaticRing):
+    def __init__(self, caps, clock):
+        raise ValueError("\\x1b[31mred")
+
+
+class Asking(RuntimeContract):
+    def __init__(self, path):
+        pass
+
+    def make(self, plan, clock, drain_ns, log):
+        pass
+
+
+def garbled(caps, clock) -> "not an annotation(": ...
+def absent(caps, clock) -> "os.Ring": ...
+"""
+
+
+@pytest.fixture
+def hasty(tmp_path: Path) -> Path:
+    (tmp_path / "hasty.py").write_text(_HASTY, encoding="utf-8")
+    return tmp_path
+
+
+def test_what_is_on_trial_prints_to_stderr(hasty: Path) -> None:
+    done = conformance("hasty:Loud", "--lacks", "lanes=one queue", "--json", cwd=hasty)
+    assert json.loads(done.stdout)["passed"]
+    assert done.stderr.startswith("imported\nloud\n")
+
+
+def test_what_is_on_trial_cannot_close_the_report(hasty: Path) -> None:
+    done = conformance("hasty:Closing", "--lacks", "lanes=one queue", cwd=hasty)
+    assert (done.returncode, done.stderr) == (0, "imported\n")
+    assert "34 clauses: 32 ok, 2 skipped" in done.stdout
+
+
+def test_what_is_on_trial_does_not_reach_the_terminal(hasty: Path) -> None:
+    done = conformance("hasty:Blinking", "--lacks", "lanes=one queue", cwd=hasty)
+    assert "ValueError: \\x1b[31mred" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["hasty:garbled"], "is no implementation of a contract, and no suite"),
+        (["hasty:absent"], "is no implementation of a contract, and no suite"),
+        (["hasty:Asking", "--scenarios"], "'hasty:Asking' cannot be made: TypeError"),
+        (["leaving"], "module 'leaving' cannot be imported: SystemExit: 3"),
+        (["skipping"], "module 'skipping' cannot be imported: Skipped: not today"),
+        (["unfinished"], "Unfinished lacks make; write it there"),
+        (["lazy:Ring"], "module 'lazy' cannot give 'Ring': ImportError: no such engine"),
+    ],
+)
+def test_a_mistake_of_a_module_is_told_in_a_line(hasty: Path, args: list[str], said: str) -> None:
+    for name, text in {
+        "leaving": "raise SystemExit(3)",
+        "skipping": "import pytest; pytest.skip('not today', allow_module_level=True)",
+        "unfinished": "from limen import testing\nclass Unfinished(testing.EdgeContract): pass",
+        "lazy": "def __getattr__(name): raise ImportError('no such engine')",
+    }.items():
+        (hasty / f"{name}.py").write_text(text, encoding="utf-8")
+    done = conformance(*args, cwd=hasty)
+    assert (done.returncode, done.stdout) == (2, "")
+    last = done.stderr.removeprefix("imported\n")
+    assert last.startswith("limen: ")
+    assert last.count("\n") == 1
+    assert said in last
+
+
+def test_stripped_asserts_hold_nothing(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONOPTIMIZE", "1")
+    done = conformance("my_rings:ForgetfulSuite", cwd=mine)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "clauses are plain asserts, and this Python strips them" in done.stderr
+
+
 def test_a_function_must_say_what_it_returns(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(mine))
     with pytest.raises(ConfigurationError, match="whose annotation says that it returns one"):

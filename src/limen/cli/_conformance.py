@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 
 from limen.errors import ConfigurationError
-from limen.types import parse_duration_ns
+from limen.types import error_text, parse_duration_ns
 
 if typing.TYPE_CHECKING:
     from limen.testing import Contract, ContractReport, Executor, TableReport
@@ -47,12 +49,15 @@ def check_conformance(
     logging.getLogger("limen").addHandler(logging.NullHandler())
     sys.path.insert(0, str(Path.cwd()))
     passed = True
-    for suite in find_suites(target, _reasons(lacks)):
+    with _prints_aside():
+        suites = find_suites(target, _reasons(lacks))
+    for suite in suites:
         report: ContractReport | TableReport
-        if scenarios:
-            report = run_table(_executor(target, suite), name=target)
-        else:
-            report = run_contract(suite, timeout_s=timeout_s)
+        with _prints_aside():
+            if scenarios:
+                report = run_table(_executor(target, suite), timeout_s=timeout_s, name=target)
+            else:
+                report = run_contract(suite, timeout_s=timeout_s)
         say(report.to_json() if json else str(report))
         passed = passed and report.passed
     return passed
@@ -65,7 +70,29 @@ def _executor(target: str, suite: type[Contract]) -> Executor:
         raise ConfigurationError(
             f"{target!r} is no runtime", remedy="leave --scenarios out, or name what makes one"
         )
-    return suite().make
+    try:
+        return suite().make
+    except Exception as error:
+        raise ConfigurationError(
+            f"{target!r} cannot be made: {error_text(error)}", remedy="let it do without arguments"
+        ) from error
+
+
+@contextmanager
+def _prints_aside() -> Iterator[None]:
+    """Let what is on trial print to stderr: stdout is the report's, and nobody else closes it."""
+    try:
+        descriptor = os.dup(2)
+    except OSError:
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+    aside = os.fdopen(descriptor, "w", buffering=1, errors="backslashreplace")
+    try:
+        with redirect_stdout(aside):
+            yield
+    finally:
+        # It may have been closed underneath.
+        with suppress(OSError):
+            aside.close()
 
 
 def _reasons(lacks: Sequence[str]) -> dict[str, str]:

@@ -214,7 +214,12 @@ def conformance(
 ) -> None:
     """Hold an implementation to every clause of its contract."""
     passed = check_conformance(
-        target, lacks or [], timeout, scenarios=scenarios, json=json, say=_say
+        target,
+        lacks or [],
+        timeout,
+        scenarios=scenarios,
+        json=json,
+        say=lambda text: _say(printable_lines(text)),
     )
     raise typer.Exit(ExitCode.DONE if passed else ExitCode.FAILED)
 

@@ -7,9 +7,11 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeGuard
 
 from limen.errors import Code, ConfigurationError
 from limen.testing.contracts._contract import Contract
+from limen.testing.contracts._errors import error_line, text_of
 from limen.types import nearest
 
 
@@ -28,7 +30,18 @@ def find_suites(target: str, lacks: Mapping[str, str] | None = None) -> list[typ
     module_name, _, attribute = target.partition(":")
     module = _import(module_name)
     if not attribute:
-        suites = [value for value in vars(module).values() if _is_suite_of(value, module)]
+        defined = [value for value in vars(module).values() if _is_suite_of(value, module)]
+        # One that others derive from is theirs to complete.
+        unfinished = [s for s in defined if inspect.isabstract(s) and not s.__subclasses__()]
+        if unfinished:
+            raise ConfigurationError(
+                "; ".join(
+                    f"{suite.__qualname__} lacks {', '.join(sorted(suite.__abstractmethods__))}"
+                    for suite in unfinished
+                ),
+                remedy="write it there",
+            )
+        suites = [suite for suite in defined if not inspect.isabstract(suite)]
         if not suites:
             raise ConfigurationError(
                 f"module {module_name!r} defines no suite",
@@ -86,7 +99,8 @@ def _contract_of(found: object) -> type[Contract] | None:
     if not isinstance(found, type):
         try:
             made = typing.get_type_hints(found).get("return")
-        except (NameError, TypeError):
+        # An annotation in quotes may be anything.
+        except Exception:
             return None
     if not isinstance(made, type):
         return None
@@ -109,12 +123,11 @@ def _kit_suites(base: type[Contract]) -> Iterator[type[Contract]]:
             yield from _kit_suites(suite)
 
 
-def _is_suite_of(value: object, module: types.ModuleType) -> bool:
+def _is_suite_of(value: object, module: types.ModuleType) -> TypeGuard[type[Contract]]:
     return (
         isinstance(value, type)
         and issubclass(value, Contract)
         and value.__module__ == module.__name__
-        and not inspect.isabstract(value)
         and bool(value.subjects)
     )
 
@@ -123,9 +136,11 @@ def _import(name: str) -> types.ModuleType:
     try:
         return importlib.import_module(name)
     # Importing runs code of any kind, which may even end the process.
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise ConfigurationError(
-            f"module {name!r} cannot be imported: {type(error).__name__}: {error}",
+            f"module {name!r} cannot be imported: {type(error).__name__}: {text_of(error)}",
             code=Code.UNKNOWN_TYPE,
             remedy="write module:name of what is installed, or lies in this folder",
         ) from error
@@ -134,11 +149,18 @@ def _import(name: str) -> types.ModuleType:
 def _attribute(module: types.ModuleType, name: str) -> object:
     found: object = module
     for part in name.split("."):
-        if not hasattr(found, part):
+        try:
+            found = getattr(found, part)
+        except AttributeError as error:
             raise ConfigurationError(
                 f"module {module.__name__!r} has no {name!r}",
                 code=Code.UNKNOWN_TYPE,
                 remedy=nearest(part, [n for n in dir(found) if not n.startswith("_")]),
-            )
-        found = getattr(found, part)
+            ) from error
+        # A module may import what it offers only when it is asked.
+        except Exception as error:
+            raise ConfigurationError(
+                f"module {module.__name__!r} cannot give {name!r}: {error_line(error)}",
+                code=Code.UNKNOWN_TYPE,
+            ) from error
     return found
