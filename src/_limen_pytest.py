@@ -19,7 +19,8 @@ if typing.TYPE_CHECKING:
 # The tests of the kit show both sides of a comparison, like those of the suite at hand.
 pytest.register_assert_rewrite("limen.testing")
 
-_OUTCOMES = ("passed", "failed", "skipped", "xfailed", "error")
+# From the best to the worst.
+_OUTCOMES = ("skipped", "passed", "xfailed", "failed", "error")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,6 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a report that cannot be written before anything is run."""
+    path: Path | None = config.getoption("--limen-report")
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise pytest.UsageError(f"--limen-report {path}: it is a folder, or lies in none")
+
+
 def pytest_pycollect_makeitem(
     collector: pytest.Module | pytest.Class, name: str, obj: object
 ) -> pytest.Collector | None:
@@ -39,8 +47,24 @@ def pytest_pycollect_makeitem(
     suite = _suite(obj)
     if suite is None or not isinstance(collector, pytest.Module):
         return None
-    if suite.__module__ != collector.obj.__name__ or getattr(suite, "__abstractmethods__", None):
+    if suite.__module__ != collector.obj.__name__:
         return None
+    missing = ", ".join(sorted(getattr(suite, "__abstractmethods__", ())))
+    if missing:
+        # One that others derive from is theirs to complete.
+        if not suite.__subclasses__():
+            collector.warn(pytest.PytestCollectionWarning(f"{name} is not run: it lacks {missing}"))
+        return None
+    for constructor in ("__init__", "__new__"):
+        if getattr(suite, constructor) is not getattr(object, constructor):
+            raise collector.CollectError(
+                f"{name} has {constructor}, and pytest collects no such class: make what it needs "
+                "in make, or in a functools.cached_property"
+            )
+    try:
+        sys.modules["limen.testing"].check_suite(suite)
+    except TypeError as error:
+        raise collector.CollectError(str(error)) from error
     made: pytest.Collector = pytest.Class.from_parent(collector, name=name, obj=obj)
     return made
 
@@ -51,8 +75,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         suite, clause = _clause(item)
         if suite is None or clause is None:
             continue
-        item.user_properties += [("limen_suite", suite.__qualname__), ("limen_clause", clause)]
-        needed = str(getattr(getattr(suite, item.name), "__limen_needs__", ""))
+        name = f"{suite.__module__}:{suite.__qualname__}"
+        item.user_properties += [("limen_suite", name), ("limen_clause", clause)]
+        needed = str(getattr(getattr(suite, _method(item)), "__limen_needs__", ""))
         if needed in suite.lacks:
             item.add_marker(pytest.mark.skip(reason=f"{needed}: {suite.lacks[needed]}"))
         elif clause in suite.known_failures:
@@ -88,18 +113,27 @@ def pytest_terminal_summary(
 
 
 def _rows(reporter: pytest.TerminalReporter) -> Iterable[tuple[str, str, str]]:
+    """Yield each clause once, with the worst that became of it: it may run several times."""
+    found: dict[tuple[str, str], str] = {}
     for outcome in _OUTCOMES:
         for report in reporter.stats.get(outcome, ()):
             said = dict(getattr(report, "user_properties", ()))
             if "limen_clause" in said:
-                yield said["limen_suite"], said["limen_clause"], outcome
+                found[said["limen_suite"], said["limen_clause"]] = outcome
+    for (suite, clause), outcome in found.items():
+        yield suite, clause, outcome
 
 
 def _clause(item: pytest.Item) -> tuple[type[Contract] | None, str | None]:
     suite = _suite(getattr(item, "cls", None))
     if suite is None:
         return None, None
-    return suite, sys.modules["limen.testing"].clause_of(item.name)
+    return suite, sys.modules["limen.testing"].clause_of(_method(item))
+
+
+def _method(item: pytest.Item) -> str:
+    """Return the name of a test without its parameters."""
+    return str(getattr(item, "originalname", None) or item.name)
 
 
 def _suite(obj: object) -> type[Contract] | None:

@@ -617,18 +617,21 @@ class PlainSuite(CupContract):
 """
 
 
-def test_pytest_collects_suites_by_what_they_are_and_marks_what_they_say(tmp_path: Path) -> None:
-    (tmp_path / "test_cup.py").write_text(_PYTEST, encoding="utf-8")
-    report = tmp_path / "report.jsonl"
-    command = [sys.executable, "-m", "pytest", "-rsxX", "-p", "no:cacheprovider", "test_cup.py"]
-    done = subprocess.run(
-        [*command, f"--limen-report={report}"],
-        cwd=tmp_path,
+def under_pytest(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *args],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+def test_pytest_collects_suites_by_what_they_are_and_marks_what_they_say(tmp_path: Path) -> None:
+    (tmp_path / "test_cup.py").write_text(_PYTEST, encoding="utf-8")
+    report = tmp_path / "report.jsonl"
+    done = under_pytest(tmp_path, "-rsxX", f"--limen-report={report}")
     said = done.stdout
     assert done.returncode == 1, said
     assert "1 failed, 1 passed, 2 skipped, 1 xfailed" in said
@@ -636,7 +639,7 @@ def test_pytest_collects_suites_by_what_they_are_and_marks_what_they_say(tmp_pat
     assert "paint is dear" in said
     assert "nobody looked" in said
     assert "[XPASS(strict)] glued" in said
-    assert "PlainSuite: 1 held; broken: CUP-5" in said
+    assert "test_cup:PlainSuite: 1 held; broken: CUP-5" in said
     rows = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
     assert {row["clause"]: row["outcome"] for row in rows} == {
         "CUP-1": "passed",
@@ -651,12 +654,80 @@ def test_the_plugin_imports_nothing_of_limen_in_a_session_without_suites(tmp_pat
     (tmp_path / "test_other.py").write_text(
         "import sys\ndef test_it(): assert 'limen' not in sys.modules\n", encoding="utf-8"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_other.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = under_pytest(tmp_path)
     assert done.returncode == 0, done.stdout
+
+
+_TWICE = """
+
+import pytest
+
+class TwiceSuite(PlainSuite):
+    @pytest.fixture(autouse=True, params=["a", "b"])
+    def either(self, request): pass
+"""
+
+
+def test_what_a_suite_says_holds_for_parametrised_tests_and_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "test_cup.py").write_text(_PYTEST + _TWICE, encoding="utf-8")
+    report = tmp_path / "report.jsonl"
+    under_pytest(tmp_path, f"--limen-report={report}", "-k", "Twice")
+    rows = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
+    assert {row["suite"] for row in rows} == {"test_cup:TwiceSuite"}
+    assert sorted((row["clause"], row["outcome"]) for row in rows) == [
+        ("CUP-1", "passed"),
+        ("CUP-2", "skipped"),
+        ("CUP-3", "xfailed"),
+        ("CUP-4", "skipped"),
+        ("CUP-5", "failed"),
+    ]
+
+
+def test_a_clause_whose_release_fails_is_not_held(tmp_path: Path) -> None:
+    failing = "\n    def release(self): raise RuntimeError\n"
+    (tmp_path / "test_cup.py").write_text(_PYTEST + failing, encoding="utf-8")
+    report = tmp_path / "report.jsonl"
+    under_pytest(tmp_path, f"--limen-report={report}", "-k", "cup_1")
+    (row,) = report.read_text(encoding="utf-8").splitlines()
+    assert json.loads(row) == {
+        "suite": "test_cup:PlainSuite",
+        "clause": "CUP-1",
+        "outcome": "error",
+    }
+
+
+def test_suites_of_one_name_in_two_modules_are_kept_apart(tmp_path: Path) -> None:
+    for name in ("test_cup.py", "test_mug.py"):
+        (tmp_path / name).write_text(_PYTEST, encoding="utf-8")
+    said = under_pytest(tmp_path).stdout
+    assert "test_cup:PlainSuite: 1 held; broken: CUP-5" in said
+    assert "test_mug:PlainSuite: 1 held; broken: CUP-5" in said
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        ("class Armed(PlainSuite):\n    def __init__(self): pass", 2, "Armed has __init__"),
+        ("class Bare(CupContract): pass", 1, "Bare is not run: it lacks make"),
+        (
+            "class Late(PlainSuite): pass\nLate.test_cup_1_it_holds = lambda self: None",
+            2,
+            "Late replaces CupContract.test_cup_1_it_holds",
+        ),
+    ],
+)
+def test_a_suite_that_pytest_would_pass_over_is_named(
+    tmp_path: Path, body: str, code: int, said: str
+) -> None:
+    (tmp_path / "test_cup.py").write_text(f"{_PYTEST}\n{body}\n", encoding="utf-8")
+    done = under_pytest(tmp_path)
+    assert done.returncode == code, done.stdout
+    assert said in done.stdout
+    assert "CupContract is not run" not in done.stdout
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    for wrong in (tmp_path, tmp_path / "nowhere" / "report.jsonl"):
+        done = under_pytest(tmp_path, f"--limen-report={wrong}")
+        assert done.returncode == 4
+        assert "it is a folder, or lies in none" in done.stderr
