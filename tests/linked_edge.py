@@ -219,6 +219,28 @@ def dear(caps: QueueCaps, clock: PlatformClock) -> Edge:
     raise OSError("no such device")
 
 
+def exiting(caps: QueueCaps, clock: PlatformClock) -> Edge:
+    """End the process, as a script does that was meant to be run."""
+    raise SystemExit(0)
+
+
+_ONE: list[Edge] = []
+
+
+def always_one(caps: QueueCaps, clock: PlatformClock) -> Edge:
+    """Make one edge for all that ask."""
+    if not _ONE:
+        _ONE.append(LinkedEdge(caps, clock))
+        _ONE[0].producer()
+    return _ONE[0]
+
+
+class ManyLanes(LinkedEdge):
+    """Has more lanes than there are classes that overtake."""
+
+    lanes = 3
+
+
 def without_clock(caps: QueueCaps) -> Edge:
     """Take other arguments than are given."""
     raise AssertionError("never called")

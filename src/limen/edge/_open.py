@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from limen.edge.contract import Edge, EdgeConsumer, EdgeFactory, EdgeProducer
-from limen.errors import Code, ConfigurationError, LimenError, QueueError
+from limen.errors import Code, ConfigurationError, LifecycleError, LimenError, QueueError
 from limen.platform import PlatformClock
 from limen.policy import EdgePolicy
 from limen.types import error_text, load_offer
@@ -74,9 +74,13 @@ def open_edge(name: str, make: EdgeFactory, policy: EdgePolicy, clock: PlatformC
         _require_lanes(name, made.lanes, policy)
         producer: object = made.producer()
         consumer: object = made.consumer()
+    except LifecycleError as error:
+        remedy = "make(caps, clock) must make a new edge each time"
+        raise _bad(name, f"makes no new edge: {error.message}", remedy) from error
     except LimenError:
         raise
-    except Exception as error:
+    # One that ends the process would else end the check without a word.
+    except (Exception, SystemExit) as error:
         remedy = "correct make(caps, clock) -> Edge in the package that offers it"
         raise _bad(name, f"cannot be made: {error_text(error)}", remedy) from error
     if not isinstance(producer, EdgeProducer):
@@ -87,6 +91,8 @@ def open_edge(name: str, make: EdgeFactory, policy: EdgePolicy, clock: PlatformC
 
 
 def _require_lanes(name: str, lanes: int, policy: EdgePolicy) -> None:
+    if lanes not in (1, 2):
+        raise _bad(name, f"says that it has {lanes!r} lanes", "an edge has 1 lane, or 2")
     if lanes != policy.lanes:
         has = "one lane" if lanes == 1 else f"{lanes} lanes"
         raise QueueError(
