@@ -87,7 +87,7 @@ class RoundsUp(SimClock):
 
 class LosesATick(SimClock):
     def ticks_to_nanos(self, ticks: int) -> int:
-        return max(super().ticks_to_nanos(ticks) - 2 * 10**9 // self.tick_rate_hz, 0)
+        return max(super().ticks_to_nanos(ticks) - 10**9 // self.tick_rate_hz, 0)
 
 
 class StartsAtOne(SimClock):
@@ -95,6 +95,9 @@ class StartsAtOne(SimClock):
 
     def nanos_to_ticks(self, nanos: int) -> Ticks:
         return Ticks(-1) if nanos == 0 else super().nanos_to_ticks(nanos)
+
+    def ticks_to_nanos(self, ticks: int) -> int:
+        return max(super().ticks_to_nanos(ticks), 0)
 
 
 class RoundsDurationsDown(SimClock):
@@ -200,7 +203,7 @@ class OneForAll(SimClock):
 _SABOTEURS: dict[str, tuple[type[ClockContract], Callable[[], PlatformClock], str]] = {
     "CLOCK-1": (SimClockSuite, Stumbles, "it was"),
     "CLOCK-2": (CoarseClockSuite, lambda: RoundsUp(1000), "1 ns became 1 ticks"),
-    "CLOCK-3": (CoarseClockSuite, lambda: LosesATick(1000), "more than a tick"),
+    "CLOCK-3": (CoarseClockSuite, lambda: LosesATick(1000), "more than 999999 ns"),
     "CLOCK-4": (SimClockSuite, StartsAtOne, "became (-1, 0)"),
     "CLOCK-5": (CoarseClockSuite, lambda: RoundsDurationsDown(1000), "[0, 0, 3600000] ticks"),
     "CLOCK-6": (SimClockSuite, ChangesDomain, "and are (1000000000, 3, False)"),
