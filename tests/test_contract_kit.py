@@ -231,6 +231,16 @@ def test_a_clause_that_says_nothing_of_an_implementation_is_skipped_with_the_rea
     )
 
 
+def test_a_report_in_which_all_clauses_are_skipped_has_not_passed() -> None:
+    class Absent(Lidless):
+        def make(self) -> Bowl:
+            inapplicable("there is none")
+
+    report = run_contract(Absent)
+    assert report.failed == ()
+    assert not report.passed
+
+
 def test_a_test_of_the_kit_cannot_be_replaced() -> None:
     with pytest.raises(TypeError, match=r"Cheat replaces BowlContract\.test_bowl_1"):
 

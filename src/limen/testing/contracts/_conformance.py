@@ -69,8 +69,8 @@ class ContractReport:
 
     @property
     def passed(self) -> bool:
-        """Whether no clause failed."""
-        return not self.failed
+        """Whether no clause failed, and not all were skipped."""
+        return not self.failed and self.count(ClauseOutcome.SKIPPED) < len(self.results)
 
     @property
     def failed(self) -> tuple[ClauseResult, ...]:
