@@ -399,6 +399,9 @@ class RingSuite(EdgeContract):
 class ForgetfulSuite(RingSuite):
     def make(self, caps, clock):
         return Forgetful(caps, clock)
+
+
+Alias = RingSuite
 """
 
 
@@ -440,6 +443,9 @@ def test_the_command_line_runs_all_suites_of_a_module_and_writes_json(mine: Path
         (["no_such_module:x"], "module 'no_such_module' cannot be imported"),
         (["limen.edge:StaticRin"], "did you mean 'StaticRing'?"),
         (["limen.edge"], "defines no suite"),
+        (["limen.edge:Edge"], "is abstract: it lacks _as_consumer, _as_producer, occupancy"),
+        (["limen.io:Sine"], "as make(): missing a required argument: 'frequencies_hz'"),
+        (["limen.runtime:SingleThreadRuntime"], "as make(plan, clock, drain_ns, log): too many"),
         (["limen.policy:QueueCaps"], "is no implementation of a contract, and no suite"),
         (["limen.testing:EdgeContract"], "lacks make; subclass it and write make"),
         (["limen.edge:StaticRing", "--lacks", "lanes"], "gives no reason"),

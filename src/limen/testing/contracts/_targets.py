@@ -30,7 +30,8 @@ def find_suites(target: str, lacks: Mapping[str, str] | None = None) -> list[typ
     module_name, _, attribute = target.partition(":")
     module = _import(module_name)
     if not attribute:
-        defined = [value for value in vars(module).values() if _is_suite_of(value, module)]
+        values = vars(module).values()
+        defined = list(dict.fromkeys(value for value in values if _is_suite_of(value, module)))
         # One that others derive from is theirs to complete.
         unfinished = [s for s in defined if inspect.isabstract(s) and not s.__subclasses__()]
         if unfinished:
@@ -70,6 +71,7 @@ def _suite(target: str, found: object, lacks: Mapping[str, str]) -> type[Contrac
             "or a function whose annotation says that it returns one",
         )
     maker: Callable[..., object] = found
+    _require_makeable(target, maker, contract)
 
     def make(self: Contract, *args: object, **named: object) -> object:
         return maker(*args, **named)
@@ -92,6 +94,29 @@ def _suite(target: str, found: object, lacks: Mapping[str, str]) -> type[Contrac
             "name that class",
         )
     return made
+
+
+def _require_makeable(target: str, maker: Callable[..., object], contract: type[Contract]) -> None:
+    """Refuse what cannot be called as ``make`` is: every clause would fail, and say only that."""
+    make = inspect.signature(getattr(contract, "make")).parameters.values()  # noqa: B009
+    given = [p.name for p in make if p.name != "self" and p.default is inspect.Parameter.empty]
+    remedy = (
+        f"subclass limen.testing.{contract.__qualname__}, write make({', '.join(given)}), and name "
+        "that class"
+    )
+    if inspect.isabstract(maker):
+        missing = ", ".join(sorted(getattr(maker, "__abstractmethods__", ())))
+        raise ConfigurationError(f"{target!r} is abstract: it lacks {missing}", remedy=remedy)
+    try:
+        signature = inspect.signature(maker)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*given)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"{target!r} cannot be called as make({', '.join(given)}): {error}", remedy=remedy
+        ) from error
 
 
 def _contract_of(found: object) -> type[Contract] | None:
