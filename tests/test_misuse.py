@@ -337,6 +337,13 @@ _FIELDS: dict[str, Field] = {
         (1, 2, np.int64(2)),
         ("1 lane, or 2",),
     ),
+    "EdgePolicy.ring": Field(
+        _field(EdgePolicy, "ring"),
+        "ring",
+        {**_NO_NAMES, **_EMPTY_NAME},
+        (None, "static"),
+        ("name an installed one as text",),
+    ),
     "EdgePolicy.block": count(EdgePolicy.block, "max_items"),
     "EdgePolicy.drop_newest": count(EdgePolicy.drop_newest, "max_items"),
     "EdgePolicy.drop_oldest": count(EdgePolicy.drop_oldest, "max_items"),
