@@ -105,10 +105,10 @@ def test_what_is_left_behind_is_seen_and_what_is_gone_is_not() -> None:
 
 def test_what_grows_each_time_is_counted() -> None:
     kept_ones: list[bytes] = []
-    assert bytes_kept(lambda: kept_ones.append(bytes(50_000))) >= 50_000
-    assert bytes_kept(lambda: bytes(50_000)) < 50_000
+    assert bytes_kept(lambda: kept_ones.append(bytes(50_000))) > 40_000
+    assert bytes_kept(lambda: bytes(50_000)) < 10_000
     once: dict[int, bytes] = {}
-    assert bytes_kept(lambda: once.setdefault(0, bytes(50_000))) < 50_000
+    assert bytes_kept(lambda: once.setdefault(0, bytes(50_000))) < 10_000
 
 
 def test_a_call_that_does_not_come_back_is_left_to_itself() -> None:
