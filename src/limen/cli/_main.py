@@ -182,7 +182,10 @@ def doctor(json: _Json = False) -> None:
     raise typer.Exit(ExitCode.FAILED if broken else ExitCode.DONE)
 
 
-@_app.command(epilog=_EPILOG)
+@_app.command(
+    epilog="Exit codes: 0 every clause holds, or every scenario is decided as it should be; 1 one "
+    "is not; 2 there was nothing to run, or the command line is not valid."
+)
 def conformance(
     target: Annotated[
         str,
