@@ -45,15 +45,13 @@ def check_conformance(
     timeout_s = parse_duration_ns(timeout, what="--timeout") / 1e9
     if timeout_s <= 0:
         raise ConfigurationError(f"--timeout is {timeout}", remedy="give a time above 0")
-    # What graphs of a trial lose and how they fail is in the report, if it matters.
-    logging.getLogger("limen").addHandler(logging.NullHandler())
     sys.path.insert(0, str(Path.cwd()))
     passed = True
-    with _prints_aside():
+    with _output_aside():
         suites = find_suites(target, _reasons(lacks))
     for suite in suites:
         report: ContractReport | TableReport
-        with _prints_aside():
+        with _output_aside():
             if scenarios:
                 report = run_table(_executor(target, suite), timeout_s=timeout_s, name=target)
             else:
@@ -79,17 +77,24 @@ def _executor(target: str, suite: type[Contract]) -> Executor:
 
 
 @contextmanager
-def _prints_aside() -> Iterator[None]:
-    """Let what is on trial print to stderr: stdout is the report's, and nobody else closes it."""
+def _output_aside() -> Iterator[None]:
+    """Let what is on trial print to stderr, and keep its warnings from there.
+
+    Stdout is the report's, and nobody else closes it. What graphs of a trial lose and how they fail
+    is in the report, if it matters.
+    """
+    logger, quiet = logging.getLogger("limen"), logging.NullHandler()
     try:
         descriptor = os.dup(2)
     except OSError:
         descriptor = os.open(os.devnull, os.O_WRONLY)
     aside = os.fdopen(descriptor, "w", buffering=1, errors="backslashreplace")
+    logger.addHandler(quiet)
     try:
         with redirect_stdout(aside):
             yield
     finally:
+        logger.removeHandler(quiet)
         # It may have been closed underneath.
         with suppress(OSError):
             aside.close()
