@@ -310,6 +310,10 @@ class MemoryManager(abc.ABC):
             payload_bytes=self.payload_bytes,
         )
 
+    def raise_peak(self, used: int) -> None:
+        """Count a number of slots as used at a time, by who kept messages elsewhere meanwhile."""
+        self._peak_used = max(self._peak_used, used)
+
     def share_counts(self) -> MutableMapping[MessageToken, int] | list[int]:
         """Return a place to count, by token, how many edges hold a slot; 0 at first."""
         return [0] * self.capacity

@@ -10,6 +10,8 @@ from limen.node._sink import Sink, SinkNode
 from limen.node._source import Produced, Source, SourceNode, SourceSignal
 from limen.node._stand_in import StandIn
 from limen.node.contract import (
+    CallForm,
+    DirectCall,
     Node,
     NodeKind,
     NodePorts,
@@ -21,7 +23,9 @@ from limen.node.contract import (
 )
 
 __all__ = [
+    "CallForm",
     "Consumed",
+    "DirectCall",
     "FunctionNode",
     "InferenceModel",
     "LookingContext",

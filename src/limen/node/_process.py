@@ -9,7 +9,17 @@ from limen.errors import ConfigurationError, PortMismatchError
 from limen.message import BatchView, Message
 from limen.node._results import CONSUMED, Output, Outputs, ProcessResult
 from limen.node._signature import Signature, check_out, check_stackable, match_spec, read_signature
-from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult, YieldUntil
+from limen.node.contract import (
+    CallForm,
+    DirectCall,
+    Node,
+    NodeKind,
+    NodePorts,
+    Port,
+    StepContext,
+    StepResult,
+    YieldUntil,
+)
 from limen.platform import PlatformClock
 from limen.types import ObjectSpec, PayloadSpec, UpTo
 
@@ -89,6 +99,19 @@ class ProcessNode(Node):
         if self._read().with_out and not own:
             return ctx.pop_and_process("in", lambda message: self._process_into(message, ctx))
         return ctx.pop_and_process("in", lambda message: self.process_message(message, ctx.clock))
+
+    def direct_call(self) -> DirectCall | None:
+        """Return the function of one payload, where that is all that a step calls."""
+        own, signature = type(self), self._read()
+        overridden = (
+            own.step is not ProcessNode.step
+            or own.process_message is not ProcessNode.process_message
+            or own._result is not ProcessNode._result
+        )
+        simple = len(signature.inputs) == 1 and not signature.fields and not signature.with_out
+        if overridden or self.takes_windows or not simple:
+            return None
+        return DirectCall(CallForm.PAYLOAD, self._processor(), self._result)
 
     def process_message(self, message: Message, clock: PlatformClock) -> ProcessResult:
         """Handle one message; the default hands its payload to ``process``."""

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from limen.message import Message
 from limen.node._results import CONSUMED, Consumed
 from limen.node._signature import match_spec
-from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult
+from limen.node.contract import (
+    CallForm,
+    DirectCall,
+    Node,
+    NodeKind,
+    NodePorts,
+    Port,
+    StepContext,
+    StepResult,
+)
 from limen.platform import PlatformClock
 from limen.policy import Activation
 from limen.types import ObjectSpec, PayloadSpec, Ticks
@@ -152,6 +162,15 @@ class SinkNode(Node):
     def select_input(self, ready: Sequence[str]) -> str:
         """Ask the sink."""
         return self.sink.select_input(ready)
+
+    def direct_call(self) -> DirectCall | None:
+        """Return what takes a message of the only input, where a step does nothing else."""
+        if type(self).step is not SinkNode.step or len(self.sink.inputs) != 1:
+            return None
+        consume = self.sink.consume
+        if type(self.sink).consume_from is not Sink.consume_from:
+            consume = partial(self.sink.consume_from, self.sink.inputs[0])
+        return DirectCall(CallForm.CONSUME, consume, lambda _: CONSUMED)
 
     def stop(self) -> None:
         """Close the sink."""

@@ -9,7 +9,16 @@ from fractions import Fraction
 
 import msgspec
 
-from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult
+from limen.node.contract import (
+    CallForm,
+    DirectCall,
+    Node,
+    NodeKind,
+    NodePorts,
+    Port,
+    StepContext,
+    StepResult,
+)
 from limen.platform import PlatformClock
 from limen.types import PayloadSpec, QoSClass, SequenceNumber, Ticks
 
@@ -187,9 +196,22 @@ class SourceNode(Node):
         """Ask the source once."""
         return ctx.produce("out", self.source.try_produce)
 
+    def direct_call(self) -> DirectCall | None:
+        """Return the source's own function, where a step does nothing but ask it."""
+        if type(self).step is not SourceNode.step:
+            return None
+        return DirectCall(CallForm.PRODUCE, self.source.try_produce, lambda made: made)
+
     def stop(self) -> None:
         """Close the source."""
         self.source.close()
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the source may keep a schedule; one that does not say so keeps none."""
+        return type(self.source).next_due is not Source.next_due or (
+            type(self).next_due is not SourceNode.next_due
+        )
 
     def next_due(self) -> Ticks | None:
         """Return the source's next instant."""

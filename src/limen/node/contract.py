@@ -7,7 +7,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,31 @@ class YieldUntil:
     """What a step returns to be left alone before an instant; what it took counts as consumed."""
 
     tick: Ticks
+
+
+class CallForm(enum.Enum):
+    """How a generated program calls a node whose step is one of ours."""
+
+    PAYLOAD = "payload"
+    """With a payload; what it returns is the payload of its one output, or None for nothing."""
+    PRODUCE = "produce"
+    """With an instant, as ``Source.try_produce``."""
+    CONSUME = "consume"
+    """With a message and an instant, as ``Sink.consume``."""
+
+
+class DirectCall(NamedTuple):
+    """What a step comes to where it does nothing but hand one function over.
+
+    Attributes:
+        form: What the function is given and returns.
+        function: What the step hands over.
+        answer: Turns what a PAYLOAD function returned into a ``ProcessResult``.
+    """
+
+    form: CallForm
+    function: Callable[..., object]
+    answer: Callable[[object], object]
 
 
 class PushOutcome(enum.Enum):
@@ -333,6 +358,14 @@ class Node(abc.ABC):
     @abc.abstractmethod
     def step(self, ctx: StepContext) -> StepResult | YieldUntil:
         """Do one unit of work."""
+
+    def direct_call(self) -> DirectCall | None:
+        """Return what ``step`` hands over, where that is all it does; None where it does more.
+
+        Asked once, after ``prepare``, by who generates a program; a program calls the function
+        itself then, and not ``step``.
+        """
+        return None
 
     def on_watchdog_timeout(self) -> None:  # noqa: B027 - most have nothing to give up
         """Told, after a call that exceeded its watchdog, once for each such call."""

@@ -23,6 +23,11 @@ class MonotonicClock(PlatformClock):
         self._woken = threading.Lock()
         self._woken.acquire()
 
+    @property
+    def epoch_ns(self) -> int:
+        """The machine's instant that ticks count from."""
+        return self._epoch_ns
+
     def now_ticks(self) -> Ticks:
         """Return nanoseconds since the clock was made."""
         return Ticks(time.monotonic_ns() - self._epoch_ns)

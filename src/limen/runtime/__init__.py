@@ -1,6 +1,20 @@
 """Executors of a Plan."""
 
-from limen.runtime._single import SingleThreadRuntime
+from limen.runtime._context import NodeContext
+from limen.runtime._counters import PathCounters
+from limen.runtime._link import Handled, Link
+from limen.runtime._output import OutputPort
+from limen.runtime._single import Before, SingleThreadRuntime
 from limen.runtime.contract import LimenRuntime, RuntimeStopHandle
 
-__all__ = ["LimenRuntime", "RuntimeStopHandle", "SingleThreadRuntime"]
+__all__ = [
+    "Before",
+    "Handled",
+    "LimenRuntime",
+    "Link",
+    "NodeContext",
+    "OutputPort",
+    "PathCounters",
+    "RuntimeStopHandle",
+    "SingleThreadRuntime",
+]

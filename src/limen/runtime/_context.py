@@ -251,14 +251,33 @@ class NodeContext(NodeCalls):
             made = try_produce(begun)
         except Exception as error:
             self._source_called(number, begun, succeeded=False)
-            self._fail(error, None)
-            self._recover(None)
-            if isinstance(error, StopIteration):
-                return StepResult.TERMINAL
-            # Not asked again before the next wake-up, unless its next instant has moved on.
-            self.produced_nothing = self.next_due() == due
-            return StepResult.MADE_PROGRESS
+            return self.produce_failed(error, due)
         self._source_called(number, begun, succeeded=True)
+        return self.produced(index, made, due)
+
+    def produce_failed(self, error: Exception, due: Ticks | None) -> StepResult:
+        """Account for a call of a source that raised.
+
+        Args:
+            error: What it raised.
+            due: Its next instant before the call.
+        """
+        self._fail(error, None)
+        self._recover(None)
+        if isinstance(error, StopIteration):
+            return StepResult.TERMINAL
+        # Not asked again before the next wake-up, unless its next instant has moved on.
+        self.produced_nothing = self.next_due() == due
+        return StepResult.MADE_PROGRESS
+
+    def produced(self, index: int, made: object, due: Ticks | None) -> StepResult:
+        """Account for what a source returned, and push what it made.
+
+        Args:
+            index: Of the output.
+            made: What it returned.
+            due: Its next instant before the call.
+        """
         if made is SourceSignal.END_OF_STREAM:
             self.ended_stream = True
             return StepResult.TERMINAL
@@ -287,6 +306,38 @@ class NodeContext(NodeCalls):
         self._source_succeeded()
         self._note_age(header)
         return StepResult.MADE_PROGRESS
+
+    def go_on(self, answer: Callable[[], object]) -> StepResult:
+        """Go on behind a call that another executor made of the one message in the hold.
+
+        Args:
+            answer: Returns the ``ProcessResult`` of the call, or raises what it raised.
+        """
+        link = self.links[0]
+        held = link.hold[0]
+        header = held.header
+        self.pushed = []
+        try:
+            dropped = self._settle_answer(answer, header)
+            self._note_result(header, [(link, held)], used=dropped is None)
+        except FailedCallError:
+            dropped = "error"
+        if dropped is None:
+            link.consume()
+        else:
+            link.drop(dropped)
+        if dropped == "error":
+            self._recover(header)
+        return StepResult.MADE_PROGRESS
+
+    def _settle_answer(self, answer: Callable[[], object], header: MessageHeader) -> str | None:
+        try:
+            result = answer()
+        except Exception as error:
+            self.pushed = None
+            self._fail(error, header)
+            raise FailedCallError from error
+        return self._settle_or_fail(result, header, header)
 
     def _source_called(self, number: int, begun: Ticks, *, succeeded: bool) -> None:
         self._after_call(begun, self.plan.sim_cost_ticks)

@@ -129,6 +129,7 @@ class NodeCounters:
                 _summary(path.lateness),
             )
             for source, path in sorted(self.paths.items())
+            if path.count
         )
 
     def statistics(self, processed: int) -> NodeStatistics:

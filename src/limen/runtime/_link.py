@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from limen.edge import open_edge
@@ -32,6 +33,30 @@ class Held(NamedTuple):
     token: MessageToken
     header: MessageHeader
     pushed: Ticks
+
+
+class Handled(NamedTuple):
+    """What another executor did to an edge.
+
+    Attributes:
+        offered: Messages offered.
+        refused: Of those, how many as full.
+        evicted: How many that waited were evicted.
+        eviction: Why.
+        taken: Messages taken.
+        in_flight: Of those, how many of the front of what waits are being handled: 1 or 0.
+        peak: Most that waited at a time.
+        pressed: Whether something found no room since the last take.
+    """
+
+    offered: int
+    refused: int
+    evicted: int
+    eviction: Refusal
+    taken: int
+    in_flight: int
+    peak: int
+    pressed: bool
 
 
 class Link(ProducerSide):
@@ -322,6 +347,49 @@ class Link(ProducerSide):
             self.take()
             self.drop(reason)
         self.give_up_staged(refusal)
+
+    # What another executor keeps of it for a while.
+
+    def lend(self) -> list[tuple[MessageHeader, object, Ticks]]:
+        """Hand over all that waits, oldest first, to who goes on with it until ``take_back``."""
+        waiting = []
+        while len(self.consumer):
+            header, pushed = self.consumer.header_at(0), self.consumer.push_tick_at(0)
+            token = self.consumer.try_pop()
+            with self.manager.read(token) as message:
+                waiting.append((header, message.payload, pushed))
+            self.slots.drop(token)
+        return waiting
+
+    def take_back(
+        self, waiting: Iterable[tuple[MessageHeader, object, Ticks]], done: Handled
+    ) -> None:
+        """Take over again what waits, and count what was done meanwhile.
+
+        Args:
+            waiting: Oldest first.
+            done: What happened to the edge since ``lend``.
+        """
+        for header, payload, pushed in waiting:
+            token = self.manager.store(Message(header, payload))
+            self.slots.lend(token, 1)
+            self.producer.try_push(token, header, pushed)
+            self.last_push = pushed
+        self.offered += done.offered
+        self.pushed += done.offered - done.refused
+        if done.refused:
+            self.refused[Refusal.FULL] += done.refused
+        if done.evicted:
+            self.evicted[done.eviction] += done.evicted
+        self.taken += done.taken
+        self.consumed += done.taken - done.in_flight
+        self.peak = max(self.peak, done.peak)
+        self.pressed = done.pressed
+        used = self.plan.policy.caps.max_items + 1 if done.refused or done.evicted else done.peak
+        self.manager.raise_peak(used)
+        if done.in_flight:
+            header, pushed = self.consumer.header_at(0), self.consumer.push_tick_at(0)
+            self.hold.append(Held(self.consumer.try_pop(), header, pushed))
 
     def _hand_back(self, token: MessageToken, place: int) -> None:
         self._back.give_back(token)

@@ -69,7 +69,7 @@ class OutputPort:
 
     def begin(self, link: Link, header: MessageHeader, payload: object) -> None:
         """Store an initial token for one edge."""
-        token = self.manager.store(Message(self._described(header, payload), payload))
+        token = self.manager.store(Message(self.described(header, payload), payload))
         self.slots.lend(token, 1)
         self.initial += 1
         link.begin(token)
@@ -113,7 +113,7 @@ class OutputPort:
             )
         self.slots.reclaim()
         manager = self.manager
-        header = self._described(header, payload)
+        header = self.described(header, payload)
         if isinstance(manager, StaticMemoryManager) and (
             in_place or payload is manager.next_slot()
         ):
@@ -153,7 +153,7 @@ class OutputPort:
             memory_bytes=record.payload_bytes,
         )
 
-    def _described(self, header: MessageHeader, payload: object) -> MessageHeader:
+    def described(self, header: MessageHeader, payload: object) -> MessageHeader:
         """Return the header with size and place of the payload."""
         manager = self.manager
         if isinstance(manager, StaticMemoryManager):

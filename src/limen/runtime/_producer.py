@@ -216,15 +216,17 @@ class ProducerSide:
             self._warn(self.evicted, reason, "evicted")
 
     def _warn(self, counter: Counter[str], reason: str, what: str) -> None:
+        self.warn(counter[reason], str(reason), what)
+
+    def warn(self, count: int, reason: str, what: str) -> None:
         """Log the 1st, 10th, 100th … loss for a reason."""
-        count = counter[reason]
         if count not in POWERS_OF_TEN:
             return
         if count == 1:
-            _log.warning("edge %s: first message %s: %s", self.plan.name, what, str(reason))
+            _log.warning("edge %s: first message %s: %s", self.plan.name, what, reason)
         else:
             text = "edge %s: %d messages %s so far: %s"
-            _log.warning(text, self.plan.name, count, what, str(reason))
+            _log.warning(text, self.plan.name, count, what, reason)
 
 
 def by_name(counts: Counter[str]) -> dict[str, int]:

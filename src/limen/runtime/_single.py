@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from limen.errors import LifecycleError, LimenError, ManagerError, NodeError
 from limen.memory import BorrowLedger
@@ -48,6 +48,25 @@ class _State(enum.Enum):
     NEW = "new"
     RUNNING = "running"
     STOPPED = "stopped"
+
+
+class Before(NamedTuple):
+    """Counts of a node ahead of a step.
+
+    Attributes:
+        taken: Messages taken.
+        made: Messages that a source has made.
+        errors: Failures.
+    """
+
+    taken: int
+    made: int
+    errors: int
+
+    @classmethod
+    def of(cls, context: NodeContext) -> Before:
+        """Read them."""
+        return cls(context.taken, context.made, context.counters.errors)
 
 
 class SingleThreadRuntime(LimenRuntime):
@@ -418,8 +437,8 @@ class SingleThreadRuntime(LimenRuntime):
         if self._ledger is not None:
             tracks = context.plan.kind is not NodeKind.MODEL
             self._ledger.begin(context.plan.name, tracks=tracks)
-        found = taken = context.taken
-        made, errors = context.made, context.counters.errors
+        before = Before.of(context)
+        taken = before.taken
         try:
             context.begin_step()
             taken = context.taken
@@ -431,7 +450,20 @@ class SingleThreadRuntime(LimenRuntime):
             context.step_failed(error, taken)
             self._settle_failures(context)
             return None
-        if context.made > made or context.counters.errors > errors:
+        return self._finish_step(context, result, before, taken)
+
+    def _finish_step(
+        self, context: NodeContext, result: object, before: Before, taken: int
+    ) -> StepResult | YieldUntil:
+        """Do what the result of a step asks for; what the step came to.
+
+        Args:
+            context: The node's.
+            result: What its step returned.
+            before: Its counts ahead of the step.
+            taken: What it had taken once its latches were refreshed.
+        """
+        if context.made > before.made or context.counters.errors > before.errors:
             # Something came, be it nothing that could be read: more may be there.
             self._idle_polls = 0
         took = context.taken > taken
@@ -454,7 +486,7 @@ class SingleThreadRuntime(LimenRuntime):
             case YieldUntil(tick=tick):
                 context.asleep_until = tick
         # Asleep it cannot spin; it is ready at its instant, whoever moves time there.
-        idle = context.taken == found and context.asleep_until <= self._journal.tick
+        idle = context.taken == before.taken and context.asleep_until <= self._journal.tick
         if context.links and idle and context.plan.period_ticks is None:
             # It was ready and took nothing, not even a latch's newer value: it would spin.
             context.produced_nothing = True

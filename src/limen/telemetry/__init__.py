@@ -14,7 +14,12 @@ from limen.telemetry._events import (
     describe_event,
     event_json,
 )
-from limen.telemetry._histogram import Histogram, HistogramSummary
+from limen.telemetry._histogram import (
+    HISTOGRAM_BUCKETS,
+    Histogram,
+    HistogramSummary,
+    record_all,
+)
 from limen.telemetry._hooks import Hooks, NodeTelemetry
 from limen.telemetry._rates import POWERS_OF_TEN, passes_power_of_ten
 from limen.telemetry._records import (
@@ -45,6 +50,7 @@ from limen.telemetry.contract import (
 )
 
 __all__ = [
+    "HISTOGRAM_BUCKETS",
     "POWERS_OF_TEN",
     "BufferEventSink",
     "Decision",
@@ -87,4 +93,5 @@ __all__ = [
     "describe_event",
     "event_json",
     "passes_power_of_ten",
+    "record_all",
 ]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
 
 _SUB_BITS: Final = 5
 _SUB_BUCKETS: Final = 1 << _SUB_BITS
 _MAX_BITS: Final = 42
-_BUCKETS: Final = (_MAX_BITS - _SUB_BITS + 1) * _SUB_BUCKETS
+HISTOGRAM_BUCKETS: Final = (_MAX_BITS - _SUB_BITS + 1) * _SUB_BUCKETS
+"""How many buckets a ``Histogram`` sorts durations into."""
+# Below so many values NumPy's calls cost more than they save.
+_FEW: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ class Histogram:
     __slots__ = ("_counts", "_max", "_min", "count", "overflow")
 
     def __init__(self) -> None:
-        self._counts = [0] * _BUCKETS
+        self._counts = [0] * HISTOGRAM_BUCKETS
         self.count = 0
         self.overflow = 0
         self._min = 0
@@ -59,10 +66,28 @@ class Histogram:
         self.count += 1
         shift = value.bit_length() - _SUB_BITS - 1
         index = value if shift <= 0 else (shift << _SUB_BITS) + (value >> shift)
-        if index < _BUCKETS:
+        if index < HISTOGRAM_BUCKETS:
             self._counts[index] += 1
         else:
             self.overflow += 1
+
+    def add(self, places: Sequence[int], counts: Sequence[int], least: int, most: int) -> None:
+        """Take over durations that were sorted elsewhere, by the same rule.
+
+        Args:
+            places: Of the buckets that got any; behind the last one lies the overflow.
+            counts: How many each of them got, at least 1.
+            least: The smallest of them in ns.
+            most: The largest.
+        """
+        self._min = least if self.count == 0 else min(self._min, least)
+        self._max = max(self._max, most)
+        for place, count in zip(places, counts, strict=True):
+            self.count += count
+            if place < HISTOGRAM_BUCKETS:
+                self._counts[place] += count
+            else:
+                self.overflow += count
 
     def quantile(self, fraction: float) -> int:
         """Return a value that at least ``fraction`` of the records do not exceed."""
@@ -86,6 +111,36 @@ class Histogram:
             p99_ns=self.quantile(0.99),
             max_ns=self._max,
         )
+
+
+def record_all(noted: Sequence[tuple[array[int], Histogram]]) -> None:
+    """Count durations in ns that were noted in arrays, as ``Histogram.record`` does each.
+
+    All arrays are sorted into buckets at once: that costs a tenth of recording one by one.
+
+    Args:
+        noted: Arrays of 64-bit integers, and where each belongs; it is left as it is.
+    """
+    noted = [(values, histogram) for values, histogram in noted if values]
+    lengths = [len(values) for values, _ in noted]
+    if sum(lengths) < _FEW:
+        for values, histogram in noted:
+            for value in values:
+                histogram.record(value)
+        return
+    # Copied: an array that lends its buffer could not be emptied.
+    ns = np.maximum(np.concatenate([np.frombuffer(values, np.int64) for values, _ in noted]), 0)
+    starts = np.cumsum([0, *lengths[:-1]])
+    least, most = np.minimum.reduceat(ns, starts), np.maximum.reduceat(ns, starts)
+    # Up to 2^53 the exponent of a float is that of the integer; beyond lies the overflow anyway.
+    shift = np.maximum(np.frexp(ns)[1] - (_SUB_BITS + 1), 0)
+    places = np.minimum((shift.astype(np.int64) << _SUB_BITS) + (ns >> shift), HISTOGRAM_BUCKETS)
+    rows = np.repeat(np.arange(len(noted)) * (HISTOGRAM_BUCKETS + 1), lengths)
+    table = np.bincount(rows + places, minlength=len(noted) * (HISTOGRAM_BUCKETS + 1))
+    for row, (_, histogram) in enumerate(noted):
+        counts = table[row * (HISTOGRAM_BUCKETS + 1) : (row + 1) * (HISTOGRAM_BUCKETS + 1)]
+        (found,) = counts.nonzero()
+        histogram.add(found.tolist(), counts[found].tolist(), int(least[row]), int(most[row]))
 
 
 def _upper_bound(index: int) -> int:

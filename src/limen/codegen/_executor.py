@@ -1,0 +1,383 @@
+"""The executor of a Program: it takes the turns, the reference everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from limen.codegen._lower import root_of
+from limen.codegen._program import Program, Queue, Why
+from limen.codegen._turns import Left, Turns, World, lasting_variables
+from limen.errors import NodeError
+from limen.message import MessageHeader
+from limen.node import NodeKind
+from limen.platform import MonotonicClock, PlatformClock
+from limen.policy import AdmissionPolicy, Refusal, RetentionMode
+from limen.runtime import (
+    Before,
+    Handled,
+    Link,
+    OutputPort,
+    PathCounters,
+    RuntimeStopHandle,
+    SingleThreadRuntime,
+)
+from limen.scheduling import Plan
+from limen.telemetry import (
+    POWERS_OF_TEN,
+    DecisionLog,
+    Histogram,
+    PolicyEvent,
+    RunStatistics,
+    Telemetry,
+)
+from limen.types import NodeIndex, ObjectSpec, Ticks
+
+_NEVER = (1 << 63) - 1
+
+
+class _StopHandle(RuntimeStopHandle):
+    """Has a request noticed by turns in progress."""
+
+    def __init__(self, clock: PlatformClock, attention: list[bool]) -> None:
+        super().__init__(clock)
+        self._attention = attention
+
+    def request_stop(self) -> None:
+        """End the sources and let what is under way drain; idempotent."""
+        super().request_stop()
+        self._attention.append(True)
+
+
+class ProgramRuntime(SingleThreadRuntime):
+    """Runs a Plan as a Program wherever that holds what is decided, else as the reference does.
+
+    The Program owns the queues of its edges while it takes turns; at every exit they go back, and
+    the reference makes the next decision on the same state. So the decisions are the reference's
+    own, or those of the Program's blocks, which must be equal.
+
+    Args:
+        plan: What to run.
+        clock: The graph's clock.
+        program: Lowered from the plan.
+        turns: Binds the Program's text to its world.
+        drain_ns: How long a stop may drain before the rest is given up.
+        log: Where its decisions are recorded.
+        on_event: Told of every violation of a constraint as it happens.
+        telemetry: Told of events and given the accounting; where it listens to more than the
+            accounting at the end, the reference decides throughout.
+
+    Attributes:
+        turns_taken: Decisions that the Program made.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        clock: PlatformClock,
+        program: Program,
+        turns: Callable[[World], Turns],
+        *,
+        drain_ns: int = 10_000_000_000,
+        log: DecisionLog | None = None,
+        on_event: Callable[[PolicyEvent], None] | None = None,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        super().__init__(
+            plan, clock, drain_ns=drain_ns, log=log, on_event=on_event, telemetry=telemetry
+        )
+        self.program = program
+        self.turns_taken = 0
+        self._attention: list[bool] = []
+        self._stop_handle = _StopHandle(clock, self._attention)
+        self._places = {var.name: i for i, var in enumerate(lasting_variables(program))}
+        self._hot = [
+            context
+            for context, block in zip(self._contexts, program.blocks, strict=True)
+            if context.plan.name not in dict(program.cold)
+        ]
+        self._timed = [
+            context
+            for context in self._contexts
+            if context.plan.kind is NodeKind.SOURCE and context not in self._hot
+        ]
+        hooks = self._journal.hooks
+        listened = hooks.event is not None or hooks.sample is not None or self._observer.hands_over
+        self._enters = bool(self._hot) and not listened
+        self._turns = turns(self._world(clock))
+
+    def step(self) -> bool:
+        """Make one decision: step a node or wait for the next instant; False once all ended."""
+        if self._enters:
+            # One turn, and no other behind it.
+            self._attention.append(True)
+            try:
+                if self._take_turns():
+                    return True
+            finally:
+                if not self._stop_handle.is_stopping:
+                    self._attention.clear()
+        return super().step()
+
+    def run(self) -> RunStatistics:
+        """Start, step until all nodes have ended, stop, and return the accounting."""
+        self.start()
+        try:
+            going = True
+            while going:
+                if self._enters and not self._attention:
+                    self._take_turns()
+                going = super().step()
+        finally:
+            self.stop()
+        return self.statistics()
+
+    def _take_turns(self) -> bool:
+        """Let the Program take turns where it can; whether it stepped a node."""
+        due = self._due()
+        if not self._may_enter(due):
+            return False
+        state = self._load(due)
+        self._turns.state = state
+        try:
+            left = self._turns.take((self._last + 1) % len(self._contexts))
+        except BaseException:
+            # An interrupt inside a call: what it was given is given up when the run is stopped.
+            self._unload(self._turns.interrupted())
+            raise
+        return self._unload(left)
+
+    def _due(self) -> int:
+        """Return the first instant that is not the Program's to act on."""
+        ended = self._judge.ended
+        due: list[int] = self._liveness.due(ended)
+        for context in self._timed:
+            if not ended[context.plan.index] and not context.produced_nothing:
+                tick = context.next_due()
+                if tick is not None:
+                    due.append(tick)
+        return min(due, default=_NEVER)
+
+    def _may_enter(self, due: int) -> bool:
+        """Whether all that the Program's blocks leave out is not the case now."""
+        now = self._journal.tick
+        if self._outcome != "running" or self._stop_handle.is_stopping or due <= now:
+            return False
+        if any(context.failures.halted for context in self._contexts):
+            return False
+        ended = self._judge.ended
+        for context in self._hot:
+            if not ended[context.plan.index] and context.asleep_until > now:
+                return False
+        for queue in self.program.queues:
+            link = self._links[queue.edge]
+            producer = link.plan.producer.node
+            if link.staged or (link.consumer_ended and not ended[producer]):
+                return False
+            headers = [link.consumer.header_at(index) for index in range(link.waiting)]
+            if any(h.deadline_ns is not None or h.max_age_ns is not None for h in headers):
+                return False
+        return True
+
+    def _load(self, due: int) -> list[int]:
+        """Hand the state over."""
+        state = [0] * len(self._places)
+        state[self._places["now"]] = self._journal.tick
+        state[self._places["due"]] = due
+        state[self._places["last"]] = self._last
+        for context in self._hot:
+            name, index = f"n{context.plan.index}", context.plan.index
+            if context.plan.kind is NodeKind.SOURCE:
+                off = self._judge.ended[index] or context.produced_nothing
+                state[self._places[f"{name}_off"]] = off
+                state[self._places[f"{name}_made"]] = context.made_by_port[0]
+                if f"{name}_held" in self._places:
+                    state[self._places[f"{name}_held"]] = self._judge.held_back[index]
+        for queue in self.program.queues:
+            link = self._links[queue.edge]
+            ended = self._judge.ended[link.plan.consumer.node]
+            self._port(link).slots.reclaim()
+            waiting = link.lend()
+            self._turns.fill(queue.edge, waiting)
+            for suffix, value in (
+                ("length", len(waiting)),
+                ("peak", link.peak),
+                ("lost", _lost(link)),
+                ("closed", link.consumer.ended and not ended),
+                ("pressed", link.pressed),
+            ):
+                if f"{queue.name}_{suffix}" in self._places:
+                    state[self._places[f"{queue.name}_{suffix}"]] = int(value)
+        return state
+
+    def _unload(self, left: Left) -> bool:
+        """Take the state back and go on behind a call that is left; whether a node was stepped."""
+        state = self._turns.state
+        at = self._places
+        self._journal.tick = Ticks(state[at["now"]])
+        if self.program.is_lazy:
+            self._journal.sample()
+        self._last = NodeIndex(state[at["last"]])
+        open_node = -1 if left.why is Why.DECIDE else left.node
+        steps = {c.plan.index: state[at[f"n{c.plan.index}_steps"]] for c in self._hot}
+        emitted: dict[NodeIndex, int] = {}
+        for context in self._hot:
+            index, name = context.plan.index, f"n{context.plan.index}"
+            count = steps[index]
+            done = count - (index == open_node)
+            context.counters.steps += count
+            context.counters.calls += count
+            if context.plan.kind is NodeKind.SOURCE:
+                emitted[index] = state[at[f"{name}_made"]] - context.made_by_port[0]
+                context.made_by_port[0] += emitted[index]
+                self._judge.held_back[index] = bool(state[at[f"{name}_held"]])
+                if emitted[index]:
+                    self._idle_polls = 0
+            elif context.plan.outputs:
+                emitted[index] = done - state[at[f"{name}_nothing"]]
+            else:
+                context.counters.paths[self._roots[index]].count += done
+        for queue in self.program.queues:
+            self._take_back(queue, left, steps, emitted, open_node)
+        total = sum(steps.values())
+        self.turns_taken += total
+        self._points += total
+        if not self.program.logs:
+            self._journal.steps += total
+        if left.why in (Why.FAILED, Why.UNUSUAL):
+            self._go_on(left)
+        return total > 0
+
+    def _take_back(
+        self,
+        queue: Queue,
+        left: Left,
+        steps: Mapping[NodeIndex, int],
+        emitted: Mapping[NodeIndex, int],
+        open_node: int,
+    ) -> None:
+        link, state, at = self._links[queue.edge], self._turns.state, self._places
+        producer, consumer = link.plan.producer.node, link.plan.consumer.node
+        waiting = self._turns.drain(queue.edge, self._journal.tick)
+        in_flight = consumer == open_node
+        if in_flight and left.header is not None:
+            waiting.insert(0, (left.header, left.payload, left.pushed))
+        port = self._port(link)
+        lost, pressed = 0, link.pressed
+        if f"{queue.name}_lost" in at:
+            lost = state[at[f"{queue.name}_lost"]] - _lost(link)
+            pressed = bool(state[at[f"{queue.name}_pressed"]])
+        elif steps.get(consumer):
+            pressed = False
+        refuses = link.plan.policy.admission is AdmissionPolicy.DROP_NEWEST
+        done = Handled(
+            offered=emitted.get(producer, 0),
+            refused=lost if refuses else 0,
+            evicted=0 if refuses else lost,
+            eviction=_eviction(link),
+            taken=steps.get(consumer, 0),
+            in_flight=int(in_flight),
+            peak=state[at[f"{queue.name}_peak"]],
+            pressed=pressed,
+        )
+        port.emitted += done.offered
+        link.take_back([(port.described(h, p), p, t) for h, p, t in waiting], done)
+
+    def _go_on(self, left: Left) -> None:
+        """Do what follows a call that failed, or gave what the Program does not take as it is."""
+        context = self._contexts[left.node]
+        is_source = context.plan.kind is NodeKind.SOURCE
+        taken = context.taken - (not is_source)
+        before = Before(taken, context.made, context.counters.errors)
+        for port in context.outputs:
+            port.begin_step()
+        failure = left.failure
+        if is_source and left.why is Why.FAILED and isinstance(failure, Exception):
+            result = context.produce_failed(failure, None)
+        elif is_source:
+            result = context.produced(0, failure, None)
+        else:
+            result = context.go_on(lambda: self._answer(left))
+        self._finish_step(context, result, before, taken)
+
+    def _answer(self, left: Left) -> object:
+        if left.why is Why.FAILED and isinstance(left.failure, Exception):
+            raise left.failure
+        call = self._contexts[left.node].plan.node.direct_call()
+        if call is None:
+            raise NodeError(f"{self._contexts[left.node].plan.name} is stepped by the reference")
+        return call.answer(left.failure)
+
+    def _port(self, link: Link) -> OutputPort:
+        producer = link.plan.producer
+        return self._contexts[producer.node].outputs[producer.port]
+
+    # What a Program is bound to.
+
+    def _world(self, clock: PlatformClock) -> World:
+        calls, kinds = {}, {}
+        histograms: dict[str, list[Histogram]] = {}
+        self._roots: dict[NodeIndex, NodeIndex] = {}
+        for context in self._hot:
+            plan, counters = context.plan, context.counters
+            call = plan.node.direct_call()
+            if call is not None:
+                calls[int(plan.index)] = call.function
+            spec = plan.outputs[0].spec if plan.outputs else None
+            if isinstance(spec, ObjectSpec):
+                kinds[int(plan.index)] = spec.type
+            if not plan.outputs:
+                root = root_of(self.plan, plan)
+                self._roots[plan.index] = root
+                path = counters.paths.setdefault(
+                    root, PathCounters(histograms=self._journal.switches.histograms)
+                )
+            for what, histogram in (
+                ("wait", counters.wait),
+                ("latency", counters.latency),
+                ("age", counters.age),
+                ("path", None if plan.outputs else path.age),
+            ):
+                if histogram is not None:
+                    histograms[f"n{plan.index}_{what}"] = [histogram]
+        return World(
+            calls=calls,
+            kinds=kinds,
+            histograms=histograms,
+            sample=self._sample,
+            epoch=clock.epoch_ns if isinstance(clock, MonotonicClock) else 0,
+            domain=clock.domain,
+            note=self._note,
+            lost=self._tell_loss,
+            resized=self._resized,
+            attention=self._attention,
+        )
+
+    def _sample(self, cost_ticks: int) -> Ticks:
+        self._clock.charge(cost_ticks)
+        self._journal.sample()
+        return self._journal.tick
+
+    def _note(self, now: Ticks, place: str, action: str, sequence: int, reason: str) -> None:
+        self._journal.tick = now
+        self._journal.steps += action == "step"
+        self._journal.note(place, action, sequence, reason)
+
+    def _tell_loss(self, edge: int, count: int, what: str, reason: str) -> None:
+        if count in POWERS_OF_TEN:
+            self._links[edge].warn(count, reason, what)
+
+    def _resized(self, node: int, header: MessageHeader, payload: object) -> MessageHeader:
+        link = self._contexts[node].links[0]
+        return self._port(link).described(header, payload)
+
+
+def _lost(link: Link) -> int:
+    """Return how many messages an edge has lost for want of room."""
+    if link.plan.policy.admission is AdmissionPolicy.DROP_NEWEST:
+        return link.refused[Refusal.FULL]
+    return link.evicted[_eviction(link)]
+
+
+def _eviction(link: Link) -> Refusal:
+    latest = link.plan.policy.retention is RetentionMode.MAILBOX
+    return Refusal.SUPERSEDED if latest else Refusal.CAPACITY

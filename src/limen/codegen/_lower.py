@@ -1,0 +1,494 @@
+"""From a Plan to a Program: what each node's turn comes to, decided once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from limen.codegen._program import (
+    ATTENTION,
+    DUE,
+    IDLE,
+    LAST,
+    NOW,
+    Binary,
+    Block,
+    Column,
+    Const,
+    Exit,
+    Expression,
+    Fits,
+    Head,
+    Histogram,
+    If,
+    Invoke,
+    IsNone,
+    Kind,
+    Lose,
+    Made,
+    Not,
+    Note,
+    Operator,
+    Pop,
+    Program,
+    Push,
+    Queue,
+    Record,
+    Sample,
+    Set,
+    Statement,
+    Var,
+    Why,
+    verify_program,
+)
+from limen.message import payload_size_bytes
+from limen.node import CallForm, NodeKind, SourceNode
+from limen.policy import AdmissionPolicy, Periodic, RetentionMode
+from limen.scheduling import EdgePlan, NodePlan, Plan
+from limen.types import NodeIndex, ObjectSpec
+
+# What is held by reference, copied by nobody, and cannot change under a reader.
+_BY_REFERENCE = (int, float, bool, str, bytes, complex)
+
+_SIZES: dict[type, int] = {kind: payload_size_bytes(kind()) for kind in (int, float, bool, complex)}
+
+_HEADER = Var("header", Kind.OBJECT)
+_PAYLOAD = Var("payload", Kind.OBJECT)
+_RESULT = Var("result", Kind.OBJECT)
+_PUSHED = Var("pushed")
+_CREATION = Var("creation")
+_BEGUN = Var("begun")
+_COLUMNS: dict[Column, Var] = {
+    Column.HEADER: _HEADER,
+    Column.PAYLOAD: _PAYLOAD,
+    Column.PUSHED: _PUSHED,
+    Column.CREATION: _CREATION,
+}
+
+
+def lower_program(plan: Plan, *, clock: str = "monotonic", logs: bool = False) -> Program:
+    """Decide what each node's turn comes to.
+
+    Called by whoever makes an executor of a Plan, once a run, and by who shows or ships its text.
+
+    Args:
+        plan: What to lower.
+        clock: ``monotonic`` where the run's clock is the machine's own, else ``any``.
+        logs: Whether decisions are written to a log.
+    """
+    program = _Lowering(plan, clock, logs).program()
+    verify_program(program)
+    return program
+
+
+@dataclass(slots=True)
+class _Lowering:
+    plan: Plan
+    clock: str
+    logs: bool
+    variables: list[Var] = field(default_factory=list)
+    histograms: list[Histogram] = field(default_factory=list)
+    cold: dict[int, str] = field(default_factory=dict)
+
+    def program(self) -> Program:
+        plan = self.plan
+        self.cold = _cold_nodes(plan)
+        hot = [n for n in plan.nodes if n.index not in self.cold]
+        owned = sorted({e for n in hot for e in _edges_of(n)})
+        queues = {e: self._queue(plan.edges[e]) for e in owned}
+        blocks = tuple(self._block(node, queues) for node in plan.nodes)
+        return Program(
+            name=plan.name,
+            blocks=blocks,
+            variables=tuple(self.variables),
+            queues=tuple(queues.values()),
+            histograms=tuple(self.histograms),
+            logs=self.logs,
+            clock=self.clock,
+            node_names=tuple(node.name for node in plan.nodes),
+            cold=tuple((plan.nodes[i].name, why) for i, why in sorted(self.cold.items())),
+            is_lazy=self._is_lazy,
+        )
+
+    def _queue(self, edge: EdgePlan) -> Queue:
+        columns = [Column.HEADER, Column.PAYLOAD]
+        if self._keeps_instants(edge):
+            columns.append(Column.PUSHED)
+        if self.plan.switches.histograms:
+            columns.append(Column.CREATION)
+        name = f"q{edge.index}"
+        self._state(f"{name}_peak")
+        self._state(f"{name}_closed", Kind.BOOL)
+        if edge.policy.admission is not AdmissionPolicy.BLOCK:
+            self._state(f"{name}_lost")
+            self._state(f"{name}_pressed", Kind.BOOL)
+        return Queue(
+            name, edge.index, edge.policy.caps.max_items, tuple(columns), Var(f"{name}_length")
+        )
+
+    @property
+    def _is_lazy(self) -> bool:
+        """Whether instants that nobody looks at are not sampled: on the machine's clock only.
+
+        There a call and the next use of its instant lie nanoseconds apart, and nothing counts how
+        often it is read; any other clock is read as often as the contract says.
+        """
+        watched = self.logs or self.plan.switches.histograms or _has_timed(self.plan)
+        return self.clock == "monotonic" and not watched
+
+    def _keeps_instants(self, edge: EdgePlan) -> bool:
+        """Whether somebody looks at when messages of an edge were pushed."""
+        return not self._is_lazy or edge.consumer.node in self.cold
+
+    def _sample(self, node: NodePlan, outs: Sequence[tuple[EdgePlan, Queue]]) -> Statement | None:
+        """Sample behind a call."""
+        if self._is_lazy and not any(self._keeps_instants(edge) for edge, _ in outs):
+            return None
+        return Sample(node.sim_cost_ticks)
+
+    def _state(self, name: str, kind: Kind = Kind.INT) -> Var:
+        var = Var(name, kind)
+        if var not in self.variables:
+            self.variables.append(var)
+        return var
+
+    def _block(self, node: NodePlan, queues: dict[int, Queue]) -> Block:
+        title = f"{node.name}: {node.kind.value}"
+        why = self.cold.get(node.index)
+        if why is not None:
+            return Block(node.index, f"{title}, {why}", (Exit(Why.DECIDE, node.index),))
+        outs = [(self.plan.edges[e], queues[e]) for port in node.outputs for e in port.edges]
+        rooms = [
+            Binary(Operator.LESS, queue.length, Const(queue.capacity))
+            for edge, queue in outs
+            if edge.policy.admission is AdmissionPolicy.BLOCK
+        ]
+        if node.kind is NodeKind.SOURCE:
+            return Block(node.index, title, self._source(node, outs, rooms))
+        into = queues[_edges_into(node)[0]]
+        return Block(node.index, title, self._taking(node, into, outs, rooms))
+
+    # Turns.
+
+    def _source(
+        self,
+        node: NodePlan,
+        outs: Sequence[tuple[EdgePlan, Queue]],
+        rooms: Sequence[Expression],
+    ) -> tuple[Statement, ...]:
+        index = node.index
+        off = self._state(f"n{index}_off", Kind.BOOL)
+        held = self._state(f"n{index}_held", Kind.BOOL)
+        made = self._state(f"n{index}_made")
+        step = [
+            # It has to be told that it was held back.
+            If(held, (Exit(Why.DECIDE, index),)),
+            *self._begin(node),
+            # Who was called before this did not need the instant behind its call.
+            Sample() if self._is_lazy else None,
+            self._begun(),
+            self._invoke(node, CallForm.PRODUCE, (NOW,)),
+            Sample(node.sim_cost_ticks),
+            self._record(node, "latency", _since(_BEGUN)),
+            If(Not(Fits(_RESULT, index, CallForm.PRODUCE)), (Exit(Why.UNUSUAL, index),)),
+            Head(index, made, self._size(node) or 0, _HEADER),
+            Set(_CREATION, NOW) if self.plan.switches.histograms else None,
+            *self._emit(outs, Made(_RESULT)),
+            Set(made, Binary(Operator.ADD, made, Const(1))),
+            self._record(node, "age", Const(0)),
+            *self._end(node),
+        ]
+        body = _kept(step)
+        if rooms:
+            body = (If(_all(rooms), body, (Set(held, _TRUE), *self._pass(node))),)
+        return (If(Not(off), body, self._pass(node)),)
+
+    def _taking(
+        self,
+        node: NodePlan,
+        into: Queue,
+        outs: Sequence[tuple[EdgePlan, Queue]],
+        rooms: Sequence[Expression],
+    ) -> tuple[Statement, ...]:
+        index = node.index
+        call = node.node.direct_call()
+        form = CallForm.PAYLOAD if call is None else call.form
+        closed = Var(f"{into.name}_closed", Kind.BOOL)
+        targets = [_COLUMNS[column] for column in into.columns]
+        arguments: tuple[Expression, ...] = (_PAYLOAD,)
+        if form is CallForm.CONSUME:
+            arguments = (_HEADER, _PAYLOAD, NOW)
+        step: list[Statement | None] = [
+            *self._begin(node),
+            Pop(into.name, tuple(targets)),
+            self._note_edge(self.plan.edges[into.edge], "take"),
+            Set(into.length, Binary(Operator.SUBTRACT, into.length, Const(1))),
+            self._relieve(into),
+            self._record(node, "wait", _since(_PUSHED)),
+            Sample() if self._is_lazy and form is CallForm.CONSUME else None,
+            self._begun(),
+            self._invoke(node, form, arguments),
+            self._sample(node, outs),
+            self._record(node, "latency", _since(_BEGUN)),
+        ]
+        if form is CallForm.PAYLOAD:
+            nones = self._state(f"n{index}_nothing")
+            step.append(
+                If(
+                    IsNone(_RESULT),
+                    (Set(nones, Binary(Operator.ADD, nones, Const(1))),),
+                    (
+                        If(Not(Fits(_RESULT, index, form)), (Exit(Why.UNUSUAL, index),)),
+                        *self._emit(outs, _RESULT),
+                    ),
+                )
+            )
+        step.append(self._record(node, "age", _since(_CREATION)))
+        if not node.outputs:
+            step.append(self._record(node, "path", _since(_CREATION)))
+        step += self._end(node)
+        ready = Binary(Operator.LESS, Const(0), into.length)
+        # It may be that the stream has ended: that is for the judge to say.
+        ended = If(Binary(Operator.AND, closed, Not(ready)), (Exit(Why.DECIDE, index),))
+        tests = [ready, *rooms]
+        return (If(_all(tests), _kept(step), (ended, *self._pass(node))),)
+
+    # Parts of turns.
+
+    def _begun(self) -> Statement | None:
+        return Set(_BEGUN, NOW) if self.plan.switches.histograms else None
+
+    def _relieve(self, queue: Queue) -> Statement | None:
+        """Forget that something found no room: that counts since the last take."""
+        pressed = Var(f"{queue.name}_pressed", Kind.BOOL)
+        return Set(pressed, _FALSE) if pressed in self.variables else None
+
+    def _begin(self, node: NodePlan) -> list[Statement | None]:
+        steps = self._state(f"n{node.index}_steps")
+        return [
+            Set(LAST, Const(node.index)),
+            Set(steps, Binary(Operator.ADD, steps, Const(1))),
+            self._note(node.index, "step", None),
+        ]
+
+    def _end(self, node: NodePlan) -> tuple[Statement, ...]:
+        """Go on with the next node, unless something asks for the reference."""
+        test: Expression = ATTENTION
+        if _has_timed(self.plan):
+            test = Binary(Operator.OR, test, Binary(Operator.AT_MOST, DUE, NOW))
+        return (Set(IDLE, Const(0)), If(test, (Exit(Why.DECIDE, node.index),)))
+
+    def _pass(self, node: NodePlan) -> tuple[Statement, ...]:
+        """Count a turn at which nothing was done; a whole round of them leaves the Program."""
+        count = Const(len(self.plan.nodes))
+        return (
+            Set(IDLE, Binary(Operator.ADD, IDLE, Const(1))),
+            If(Binary(Operator.EQUAL, IDLE, count), (Exit(Why.DECIDE, node.index),)),
+        )
+
+    def _invoke(
+        self, node: NodePlan, form: CallForm, arguments: tuple[Expression, ...]
+    ) -> Statement:
+        failed: list[Statement | None] = [
+            None if self._is_lazy else Sample(node.sim_cost_ticks),
+            self._record(node, "latency", _since(_BEGUN)),
+            Exit(Why.FAILED, node.index),
+        ]
+        resized = form is CallForm.CONSUME and self._size_into(node) is None
+        return Invoke(node.index, form, arguments, _RESULT, _kept(failed), resized)
+
+    def _size(self, node: NodePlan) -> int | None:
+        """Return what every header of a node's output states as size; None if that varies."""
+        spec = node.outputs[0].spec
+        size = _SIZES.get(spec.type) if isinstance(spec, ObjectSpec) else None
+        if node.kind is NodeKind.SOURCE:
+            return size
+        return size if size is not None and size == self._size_into(node) else None
+
+    def _size_into(self, node: NodePlan) -> int | None:
+        producer = self.plan.nodes[self.plan.edges[_edges_into(node)[0]].producer.node]
+        return None if producer.index in self.cold else self._size(producer)
+
+    def _emit(
+        self, outs: Sequence[tuple[EdgePlan, Queue]], payload: Expression
+    ) -> tuple[Statement, ...]:
+        """Offer a message to every edge, in connect order."""
+        body: list[Statement] = []
+        for edge, queue in outs:
+            pushed: dict[Column, Expression] = {
+                **_COLUMNS,
+                Column.PAYLOAD: payload,
+                Column.PUSHED: NOW,
+            }
+            values = tuple(pushed[column] for column in queue.columns)
+            peak = Var(f"{queue.name}_peak")
+            longer = Set(queue.length, Binary(Operator.ADD, queue.length, Const(1)))
+            push: list[Statement | None] = [
+                Push(queue.name, values),
+                longer,
+                If(Binary(Operator.LESS, peak, queue.length), (Set(peak, queue.length),)),
+                self._note_edge(edge, "push"),
+            ]
+            body += self._admit(edge, queue, _kept(push))
+        return tuple(body)
+
+    def _admit(
+        self, edge: EdgePlan, queue: Queue, push: tuple[Statement, ...]
+    ) -> tuple[Statement, ...]:
+        """Apply the row of the admission table; a step begins only with room on BLOCK edges."""
+        full = Binary(Operator.EQUAL, queue.length, Const(queue.capacity))
+        pressed = Set(Var(f"{queue.name}_pressed", Kind.BOOL), _TRUE)
+        match edge.policy.admission:
+            case AdmissionPolicy.BLOCK:
+                return push
+            case AdmissionPolicy.DROP_NEWEST:
+                refused = Var(f"{queue.name}_lost")
+                lost: list[Statement | None] = [
+                    self._note_edge(edge, "refuse", "full"),
+                    Set(refused, Binary(Operator.ADD, refused, Const(1))),
+                    pressed,
+                    Lose(edge.index, refused, "refused", "full"),
+                ]
+                return (If(full, _kept(lost), push),)
+            case _:
+                latest = edge.policy.retention is RetentionMode.MAILBOX
+                reason = "superseded" if latest else "capacity"
+                evicted, old = Var(f"{queue.name}_lost"), Var("evicted", Kind.OBJECT)
+                unused = (None,) * (len(queue.columns) - 1)
+                gone: list[Statement | None] = [
+                    Pop(queue.name, (old, *unused)),
+                    Set(queue.length, Binary(Operator.SUBTRACT, queue.length, Const(1))),
+                    Note(edge.name, "evict", old, reason) if self.logs else None,
+                    Set(evicted, Binary(Operator.ADD, evicted, Const(1))),
+                    pressed,
+                    None if latest else Lose(edge.index, evicted, "evicted", reason),
+                ]
+                return (If(full, _kept(gone)), *push)
+
+    def _record(self, node: NodePlan, what: str, ticks: Expression) -> Statement | None:
+        if not self.plan.switches.histograms:
+            return None
+        name = f"n{node.index}_{what}"
+        histogram = Histogram(name, node.index, what)
+        if histogram not in self.histograms:
+            self.histograms.append(histogram)
+        return Record(name, ticks)
+
+    def _note(self, node: int, action: str, header: Var | None = _HEADER) -> Statement | None:
+        return Note(self.plan.nodes[node].name, action, header) if self.logs else None
+
+    def _note_edge(self, edge: EdgePlan, action: str, reason: str = "") -> Statement | None:
+        return Note(edge.name, action, _HEADER, reason) if self.logs else None
+
+
+_TRUE = Binary(Operator.EQUAL, Const(0), Const(0))
+_FALSE = Binary(Operator.NOT_EQUAL, Const(0), Const(0))
+
+
+def _since(then: Var) -> Expression:
+    return Binary(Operator.SUBTRACT, NOW, then)
+
+
+def _kept(body: Sequence[Statement | None]) -> tuple[Statement, ...]:
+    return tuple(statement for statement in body if statement is not None)
+
+
+def _all(tests: Sequence[Expression]) -> Expression:
+    found = tests[0]
+    for test in tests[1:]:
+        found = Binary(Operator.AND, found, test)
+    return found
+
+
+def _edges_into(node: NodePlan) -> list[int]:
+    return [port.edge for port in node.inputs if port.edge is not None]
+
+
+def _edges_of(node: NodePlan) -> list[int]:
+    return [*_edges_into(node), *(e for port in node.outputs for e in port.edges)]
+
+
+def _has_timed(plan: Plan) -> bool:
+    return any(node.kind is NodeKind.SOURCE and _is_timed(node) for node in plan.nodes)
+
+
+def _is_timed(node: NodePlan) -> bool:
+    return not isinstance(node.node, SourceNode) or node.node.is_timed
+
+
+def root_of(plan: Plan, node: NodePlan) -> NodeIndex:
+    """Return the source that the messages of a node stem from, along each node's first input."""
+    while node.kind is not NodeKind.SOURCE:
+        node = plan.nodes[plan.edges[_edges_into(node)[0]].producer.node]
+    return node.index
+
+
+def _has_one_root(plan: Plan, node: NodePlan) -> bool:
+    """Whether all messages of a node stem from one source."""
+    while node.kind is not NodeKind.SOURCE:
+        edges = _edges_into(node)
+        if len(edges) != 1:
+            return False
+        node = plan.nodes[plan.edges[edges[0]].producer.node]
+    return True
+
+
+def _cold_nodes(plan: Plan) -> dict[int, str]:
+    """Return for each node that the reference steps, why."""
+    found: dict[int, str] = {}
+    for node in plan.nodes:
+        why = _why_cold(plan, node)
+        if why is not None:
+            found[node.index] = why
+    return found
+
+
+def _why_cold(plan: Plan, node: NodePlan) -> str | None:
+    """Say what of a node a Program does not hold; None where it holds all of it."""
+    if plan.scheduler != "round_robin":
+        return f"scheduled by {plan.scheduler}"
+    call = node.node.direct_call()
+    if call is None:
+        return "has a step of its own"
+    if node.kind is NodeKind.SOURCE and _is_timed(node):
+        return "keeps a schedule"
+    inputs = [port for port in node.inputs if port.edge is not None]
+    if len(inputs) != len(node.inputs) or len(inputs) > 1 or len(node.outputs) > 1:
+        return "has several inputs or outputs"
+    if not node.outputs and not _has_one_root(plan, node):
+        return "ends several paths"
+    if isinstance(node.activation, Periodic) or node.step_gap_ticks is not None:
+        return "keeps a period"
+    budget = node.budget
+    if budget.tick_budget is not None or budget.watchdog is not None:
+        return "has a budget"
+    for port in inputs:
+        if not port.batching.is_none:
+            return "takes batches"
+        if not port.freshness.is_none or port.gap_ticks is not None:
+            return "has limits of age"
+        if port.requires_deadline or port.drops_late:
+            return "drops what is late"
+    for index in _edges_of(node):
+        why = _why_cold_edge(plan, plan.edges[index])
+        if why is not None:
+            return why
+    for output in node.outputs:
+        if not (isinstance(output.spec, ObjectSpec) and output.spec.type in _BY_REFERENCE):
+            return "emits what is copied"
+        if len(output.edges) > 1:
+            return "fans out"
+    return None
+
+
+def _why_cold_edge(plan: Plan, edge: EdgePlan) -> str | None:
+    policy = edge.policy
+    if edge.ring not in ("static", "heap"):
+        return f"has an edge of kind {edge.ring}"
+    if policy.caps.max_bytes is not None:
+        return "has an edge with a byte cap"
+    if edge.default_ns is not None or edge.is_feedback or policy.is_latch:
+        return "has an edge with a deadline, a value or a loop"
+    if policy.admission is AdmissionPolicy.DEADLINE_AND_QOS_AWARE:
+        return "has an edge that looks at deadlines"
+    return None

@@ -1,0 +1,77 @@
+"""The native target: a Program as a compiled class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from limen.codegen._bound import Bound, entry_values, waiting_of
+from limen.codegen._cython import print_cython
+from limen.codegen._native import build
+from limen.codegen._program import Program, Why
+from limen.codegen._turns import LAST_PLACE, Entry, Left, Pending, Turns, World
+from limen.types import Ticks
+
+_WHY = tuple(Why)
+
+
+class _Compiled(Protocol):
+    """What the printed class has."""
+
+    def load(self, state: list[int]) -> None: ...
+    def store(self) -> list[int]: ...
+    def pending(self) -> Pending: ...
+    def fill(self, edge: int, waiting: list[tuple[object, ...]]) -> None: ...
+    def drain(self, edge: int) -> list[tuple[object, ...]]: ...
+    def histogram(self, row: int) -> list[int]: ...
+    def take(self, turn: int) -> tuple[int, int]: ...
+
+
+class NativeTurns(Turns):
+    """Builds the printed text, or takes it from the cache, and runs it.
+
+    Args:
+        program: What to run.
+        world: What its names stand for.
+
+    Raises:
+        ConfigurationError: It cannot be built here.
+    """
+
+    def __init__(self, program: Program, world: World) -> None:
+        super().__init__()
+        self.text = print_cython(program)
+        module = build(self.text, program.digest)
+        self._compiled: _Compiled = module.Turns(Bound(world))
+        self._columns = {queue.edge: queue.columns for queue in program.queues}
+        self._histograms = [world.histograms[h.name] for h in program.histograms]
+
+    def take(self, turn: int) -> Left:
+        """Take turns from a node on, until the next decision is the reference's."""
+        self._compiled.load(self.state)
+        try:
+            why, node = self._compiled.take(turn)
+        finally:
+            self.state = self._compiled.store()
+        return Left(_WHY[why], node, *self._compiled.pending())
+
+    def interrupted(self) -> Left:
+        """Say where an exception left ``take`` that is none of a node's."""
+        return Left(Why.INTERRUPTED, self.state[LAST_PLACE], *self._compiled.pending())
+
+    def fill(self, queue: int, waiting: Sequence[Entry]) -> None:
+        """Put what waits on an edge into its queue, oldest first; the queue is empty."""
+        self._compiled.fill(queue, entry_values(self._columns[queue], waiting))
+
+    def drain(self, queue: int, now: Ticks) -> list[Entry]:
+        """Take what waits out of a queue, oldest first; ``now`` stands for instants not kept."""
+        return waiting_of(self._columns[queue], self._compiled.drain(queue), now)
+
+    def settle(self) -> None:
+        """Bring the histograms up to date."""
+        for row, histograms in enumerate(self._histograms):
+            *counts, count, least, most = self._compiled.histogram(row)
+            if count:
+                places = [place for place, number in enumerate(counts) if number]
+                for histogram in histograms:
+                    histogram.add(places, [counts[place] for place in places], least, most)

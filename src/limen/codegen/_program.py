@@ -1,0 +1,486 @@
+"""The Program: what printers turn into text, with every decision made."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import assert_never
+
+from limen.errors import Code, GraphError
+from limen.node import CallForm
+
+
+class Kind(enum.Enum):
+    """What a variable holds; ``INT`` has 64 bits."""
+
+    INT = "int"
+    BOOL = "bool"
+    OBJECT = "object"
+
+
+class Operator(enum.Enum):
+    """What joins two operands; the value is how Python and Cython write it."""
+
+    ADD = "+"
+    SUBTRACT = "-"
+    EQUAL = "=="
+    NOT_EQUAL = "!="
+    LESS = "<"
+    AT_MOST = "<="
+    AND = "and"
+    OR = "or"
+
+
+class Column(enum.Enum):
+    """What a queue keeps of each message, beside its payload."""
+
+    HEADER = "header"
+    PAYLOAD = "payload"
+    PUSHED = "pushed"
+    CREATION = "creation"
+
+
+# Expressions.
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A whole number that the Plan decided."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Var:
+    """A variable: the Program's own, or one of a block."""
+
+    name: str
+    kind: Kind = Kind.INT
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """Two operands and what joins them."""
+
+    operator: Operator
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The contrary of a truth value."""
+
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class IsNone:
+    """Whether a call gave nothing."""
+
+    operand: Var
+
+
+@dataclass(frozen=True, slots=True)
+class Fits:
+    """Whether what a call returned is taken as it is; anything else is left to the reference.
+
+    A payload must be of exactly the class that the output declares; what a source made must in
+    addition state nothing but its payload.
+
+    Attributes:
+        operand: What was returned.
+        node: Index of the node whose output declares it.
+        form: How the node was called.
+    """
+
+    operand: Var
+    node: int
+    form: CallForm
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The payload of what a source made."""
+
+    operand: Var
+
+
+Expression = Const | Var | Binary | Not | IsNone | Fits | Made
+
+
+# Statements.
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """Give a variable a value."""
+
+    target: Var
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """Do one thing or another."""
+
+    test: Expression
+    then: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pop:
+    """Take the front of a queue, which is not empty; a target that is None is thrown away."""
+
+    queue: str
+    targets: tuple[Var | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Append to a queue, which has room."""
+
+    queue: str
+    values: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """Call into a node: the only place where a user's code runs.
+
+    Attributes:
+        node: Its index.
+        form: How it is called.
+        arguments: What it is given.
+        result: What it returned.
+        failed: What is done where it raised; ends with an Exit.
+        resized: Whether the header of its message may state the size of an earlier payload.
+    """
+
+    node: int
+    form: CallForm
+    arguments: tuple[Expression, ...]
+    result: Var
+    failed: tuple[Statement, ...]
+    resized: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Read the clock: from here on it is a new instant.
+
+    Attributes:
+        cost: Ticks that a simulated clock is charged first.
+    """
+
+    cost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Count a duration in a histogram.
+
+    Attributes:
+        histogram: Its name.
+        ticks: The duration.
+    """
+
+    histogram: str
+    ticks: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Make the header of a source's message.
+
+    Attributes:
+        node: The source's index.
+        sequence: Its number.
+        size_bytes: Of its payload; 0 where each has its own, and readers ask for it.
+        target: The header.
+    """
+
+    node: int
+    sequence: Expression
+    size_bytes: int
+    target: Var
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Write a decision to the log.
+
+    Attributes:
+        place: Node or edge.
+        action: What was done.
+        header: Of the message it was done to; None where there is none.
+        reason: Why.
+    """
+
+    place: str
+    action: str
+    header: Var | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lose:
+    """Count a message that an edge lost, and warn of the first ones.
+
+    Attributes:
+        edge: Its index.
+        counter: How many were lost for that reason.
+        what: ``refused`` or ``evicted``.
+        reason: Why.
+    """
+
+    edge: int
+    counter: Var
+    what: str
+    reason: str
+
+
+class Why(enum.Enum):
+    """Why a Program is left."""
+
+    DECIDE = "decide"
+    """The next decision is none of its own."""
+    FAILED = "failed"
+    """A node raised: ``failure`` holds what."""
+    UNUSUAL = "unusual"
+    """A node returned what is not taken as it is: ``failure`` holds it."""
+    INTERRUPTED = "interrupted"
+    """A node was called and has not answered: an interrupt goes on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """Leave the Program: the reference goes on from the state as it is.
+
+    Attributes:
+        why: What is left to it.
+        node: The node that the block is of.
+    """
+
+    why: Why
+    node: int
+
+
+Statement = Set | If | Pop | Push | Invoke | Sample | Record | Head | Note | Lose | Exit
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Messages on one edge.
+
+    Attributes:
+        name: How statements call it.
+        edge: Index of its edge.
+        capacity: Most items.
+        columns: What is kept of each message.
+        length: The variable that counts them.
+    """
+
+    name: str
+    edge: int
+    capacity: int
+    columns: tuple[Column, ...]
+    length: Var
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What a node's turn comes to.
+
+    Attributes:
+        node: Its index.
+        title: Its name and what it is, for readers.
+        body: What is done.
+    """
+
+    node: int
+    title: str
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Durations that are counted.
+
+    Attributes:
+        name: How statements call it.
+        node: Index of the node it belongs to.
+        what: ``wait``, ``latency``, ``age`` or ``path``.
+    """
+
+    name: str
+    node: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A Plan as straight-line code: nodes take their turns in a circle until an Exit.
+
+    ``turn`` is where it begins, ``last`` the node that was stepped last; ``idle`` counts turns in a
+    row at which nothing was stepped.
+
+    Attributes:
+        name: The graph's.
+        blocks: By node.
+        variables: What lasts from turn to turn, but for the queues' lengths.
+        queues: By edge, those that the Program owns.
+        histograms: What it counts.
+        logs: Whether decisions are written.
+        clock: ``monotonic`` for the machine's own, ``any`` for one that is asked.
+        node_names: By index.
+        cold: For each node that the Program leaves to the reference, why.
+        is_lazy: Whether instants that nobody looks at are not sampled.
+    """
+
+    name: str
+    blocks: tuple[Block, ...]
+    variables: tuple[Var, ...]
+    queues: tuple[Queue, ...]
+    histograms: tuple[Histogram, ...]
+    logs: bool
+    clock: str
+    node_names: tuple[str, ...]
+    cold: tuple[tuple[str, str], ...] = ()
+    is_lazy: bool = False
+
+    @property
+    def holds_any(self) -> bool:
+        """Whether there is a node that the reference does not step."""
+        return len(self.cold) < len(self.blocks)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that the Program says: equal Plans give equal digests."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()
+
+
+TURN = Var("turn")
+IDLE = Var("idle")
+NOW = Var("now")
+DUE = Var("due")
+ATTENTION = Var("attention", Kind.BOOL)
+LAST = Var("last")
+OWN = (TURN, IDLE, LAST, NOW, DUE, ATTENTION)
+"""Variables that every Program has."""
+
+
+def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
+    """Yield the statements of a body and of what they hold, in order."""
+    for statement in body:
+        yield statement
+        match statement:
+            case If(then=then, otherwise=otherwise):
+                yield from statements(then)
+                yield from statements(otherwise)
+            case Invoke(failed=failed):
+                yield from statements(failed)
+            case _:
+                pass
+
+
+def operands(expression: Expression) -> Iterator[Var]:
+    """Yield the variables that an expression reads."""
+    match expression:
+        case Var():
+            yield expression
+        case Binary(left=left, right=right):
+            yield from operands(left)
+            yield from operands(right)
+        case Not(operand=operand):
+            yield from operands(operand)
+        case IsNone(operand=operand) | Fits(operand=operand) | Made(operand=operand):
+            yield operand
+        case Const():
+            pass
+        case unreachable:
+            assert_never(unreachable)
+
+
+def verify_program(program: Program) -> None:
+    """Check what every Program must satisfy; a failure is a defect of whoever lowered it.
+
+    Raises:
+        GraphError: INVALID_INDEX, naming the place.
+    """
+    _require([b.node for b in program.blocks] == list(range(len(program.blocks))), "blocks")
+    _require(len(program.node_names) == len(program.blocks), "names")
+    queues = {queue.name: queue for queue in program.queues}
+    histograms = {histogram.name for histogram in program.histograms}
+    lasting = {var.name: var.kind for var in (*OWN, *program.variables)}
+    lasting |= {queue.length.name: Kind.INT for queue in program.queues}
+    _require(len(lasting) == len(OWN) + len(program.variables) + len(program.queues), "variables")
+    for block in program.blocks:
+        _require(bool(block.body), f"{block.title}: nothing to do")
+        known = dict(lasting)
+        _verify_body(block.body, known, queues, histograms, program, block)
+
+
+def _verify_body(
+    body: tuple[Statement, ...],
+    known: dict[str, Kind],
+    queues: dict[str, Queue],
+    histograms: set[str],
+    program: Program,
+    block: Block,
+) -> None:
+    """Check a body against what is known ahead of it; what it sets is known behind it."""
+
+    def reads(*expressions: Expression) -> None:
+        for expression in expressions:
+            for var in operands(expression):
+                _require(known.get(var.name) is var.kind, f"{block.title}: {var.name} is not set")
+
+    for place, statement in enumerate(body):
+        match statement:
+            case Set(target=target, value=value):
+                reads(value)
+                known[target.name] = target.kind
+            case If(test=test, then=then, otherwise=otherwise):
+                reads(test)
+                for part in (then, otherwise):
+                    _verify_body(part, dict(known), queues, histograms, program, block)
+            case Pop(queue=name, targets=targets):
+                _require(name in queues, f"{block.title}: queue {name}")
+                _require(len(targets) == len(queues[name].columns), f"{block.title}: columns")
+                known |= {t.name: t.kind for t in targets if t is not None}
+            case Push(queue=name, values=values):
+                _require(name in queues, f"{block.title}: queue {name}")
+                _require(len(values) == len(queues[name].columns), f"{block.title}: columns")
+                reads(*values)
+            case Invoke(arguments=arguments, result=result, failed=failed):
+                reads(*arguments)
+                _require(bool(failed) and isinstance(failed[-1], Exit), f"{block.title}: failure")
+                _verify_body(failed, dict(known), queues, histograms, program, block)
+                known[result.name] = result.kind
+            case Record(histogram=name, ticks=ticks):
+                _require(name in histograms, f"{block.title}: histogram {name}")
+                reads(ticks)
+            case Head(sequence=sequence, target=target):
+                reads(sequence)
+                known[target.name] = target.kind
+            case Note(header=header):
+                _require(program.logs, f"{block.title}: a note without a log")
+                reads(*(() if header is None else (header,)))
+            case Lose(counter=counter):
+                reads(counter)
+            case Exit(node=node):
+                _require(node == block.node, f"{block.title}: exit of another node")
+                _require(place == len(body) - 1, f"{block.title}: unreachable statements")
+            case Sample():
+                pass
+            case unreachable:
+                assert_never(unreachable)
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise GraphError(f"program: {what} is inconsistent", code=Code.INVALID_INDEX)

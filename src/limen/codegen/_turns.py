@@ -1,0 +1,112 @@
+"""What a Program is bound to in a run, and what taking turns comes to; the same on every target."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from limen.codegen._program import Program, Var, Why
+from limen.message import MessageHeader
+from limen.telemetry import Histogram
+from limen.types import Ticks
+
+Entry = tuple[MessageHeader, object, Ticks]
+"""A message that waits: header, payload, and the instant of its push."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the names of a generated text stand for.
+
+    Attributes:
+        calls: By node, what is called.
+        kinds: By node, the class of what its output takes as it is.
+        histograms: By name; a name may stand for several.
+        sample: Charges the clock and reads it.
+        epoch: Of the machine's own clock.
+        domain: Of the clock.
+        note: Writes a decision: instant, place, action, sequence, reason.
+        lost: Told of a loss: edge, how many, what was done, why.
+        resized: Returns a header that states a payload's own size: node, header, payload.
+        attention: Not empty once somebody asks for the reference.
+    """
+
+    calls: Mapping[int, Callable[..., object]]
+    kinds: Mapping[int, type]
+    histograms: Mapping[str, Sequence[Histogram]]
+    sample: Callable[[int], Ticks]
+    epoch: int
+    domain: int
+    note: Callable[[Ticks, str, str, int, str], None]
+    lost: Callable[[int, int, str, str], None]
+    resized: Callable[[int, MessageHeader, object], MessageHeader]
+    attention: list[bool]
+
+
+Pending = tuple[MessageHeader | None, object, Ticks, object]
+"""Of a call that is left: header, payload, instant of the push, and what came of it."""
+
+NOTHING_PENDING: Pending = (None, None, Ticks(0), None)
+
+
+class Left(NamedTuple):
+    """How and where a Program was left.
+
+    Attributes:
+        why: What is left to the reference.
+        node: The node whose turn it is, or was.
+        header: Of the message that a node was called with.
+        payload: Its payload.
+        pushed: When it was pushed.
+        failure: What the node raised, or returned.
+    """
+
+    why: Why
+    node: int
+    header: MessageHeader | None
+    payload: object
+    pushed: Ticks
+    failure: object
+
+
+class Turns(abc.ABC):
+    """Takes the turns of one Program in one run.
+
+    Attributes:
+        state: Values of ``lasting_variables``, in that order, before and after ``take``.
+    """
+
+    def __init__(self) -> None:
+        self.state: list[int] = []
+
+    @abc.abstractmethod
+    def take(self, turn: int) -> Left:
+        """Take turns from a node on, until the next decision is the reference's."""
+
+    @abc.abstractmethod
+    def interrupted(self) -> Left:
+        """Say where an exception left ``take`` that is none of a node's."""
+
+    @abc.abstractmethod
+    def fill(self, queue: int, waiting: Sequence[Entry]) -> None:
+        """Put what waits on an edge into its queue, oldest first; the queue is empty."""
+
+    @abc.abstractmethod
+    def drain(self, queue: int, now: Ticks) -> list[Entry]:
+        """Take what waits out of a queue, oldest first; ``now`` stands for instants not kept."""
+
+    @abc.abstractmethod
+    def settle(self) -> None:
+        """Bring the histograms up to date."""
+
+
+def lasting_variables(program: Program) -> list[Var]:
+    """Return what an executor hands over and takes back, in its order."""
+    own = [Var("now"), Var("due"), Var("last")]
+    return [*own, *program.variables, *(queue.length for queue in program.queues)]
+
+
+LAST_PLACE: Final = 2
+"""Where ``lasting_variables`` has the node that was stepped last."""
