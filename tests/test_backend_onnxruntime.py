@@ -315,7 +315,7 @@ def test_the_output_is_written_in_place_and_the_input_is_not_copied():
     view = slots[1:3]
     view.flags.writeable = False
     model.infer_batch(view, results[1:3])
-    (binding, _, _) = next(iter(model._bindings.values()))
+    binding = next(iter(model._bindings.values())).binding
     assert binding.get_outputs()[0].data_ptr() == results[1:3].ctypes.data
     # Running the binding again, with no array handed over, reads and writes the same memory.
     slots[1:3] = 7

@@ -306,10 +306,10 @@ def test_the_output_is_written_in_place_and_the_input_is_not_copied() -> None:
     view = slots[1:3]
     view.flags.writeable = False
     model.infer_batch(view, results[1:3])
-    ((binding, _, _),) = model._bindings.values()
+    (bound,) = model._bindings.values()
     # Running the binding again, with no array handed over, reads and writes the same memory.
     slots[1:3] = 7
-    model._run(binding)
+    bound.call()
     assert results.tolist() == [[-1] * 3, [14] * 3, [14] * 3, [-1] * 3]
     assert slots.tolist() == [[0] * 3, [7] * 3, [7] * 3, [0] * 3]
 

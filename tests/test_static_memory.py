@@ -67,6 +67,26 @@ def test_a_view_that_is_read_cannot_be_written_or_made_writable() -> None:
     assert payload(manager, tokens[0]).tolist() == [1, 1, 1]
 
 
+def test_a_slot_alone_is_the_same_view_whenever_it_comes_round() -> None:
+    manager = StaticMemoryManager(_SPEC, 2)
+    seen: list[tuple[int, int]] = []
+    kept: list[object] = []
+    for number in range(6):
+        room = manager.reserve(1)
+        assert room is not None
+        assert room.shape == (1, 3)
+        room[...] = number
+        token = manager.commit(header())
+        batch = manager.neighbours([token])
+        assert batch is not None
+        assert batch.tolist() == [[number] * 3]
+        kept += [room, batch]
+        seen.append((id(room), id(batch)))
+        manager.free(token)
+    assert len(set(seen)) == 2
+    assert seen[:2] * 3 == seen
+
+
 def test_a_gather_into_too_small_a_buffer_fails() -> None:
     manager = StaticMemoryManager(_SPEC, 2)
     tokens = [store(manager, 1), store(manager, 2)]

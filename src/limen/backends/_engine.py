@@ -45,6 +45,10 @@ class EngineModel(ComputeModel):
                     remedy="use a model of " + ", ".join(t.value for t in DataType if t in takes),
                 )
         self._label = label
+        self._dtypes = tuple(
+            ports[0][1].dtype.numpy_dtype() if ports else None
+            for ports in (self.metadata.inputs, self.metadata.outputs)
+        )
         self._has_batch_axis = {p.name: p.has_batch_axis for p in (*inputs, *outputs)}
 
     def _check_call(self, inp: Array, out: Array) -> None:

@@ -98,10 +98,6 @@ class LiteRtModel(EngineModel):
         self._output = file.outputs[0].index if file.outputs else 0
         self._calls: dict[tuple[tuple[int, ...], tuple[int, ...]], _Call] = {}
         self._whole = [p.name for p in inputs if not p.has_batch_axis]
-        self._dtypes = tuple(
-            ports[0][1].dtype.numpy_dtype() if ports else None
-            for ports in (self.metadata.inputs, self.metadata.outputs)
-        )
 
     def try_out(self, interpreter: _Interpreter) -> None:
         """Have an interpreter plan a call of one item; one whose shapes are known is kept.

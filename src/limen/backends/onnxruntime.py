@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
@@ -34,6 +35,7 @@ class _Value(Protocol):
 
 
 class _Binding(Protocol):
+    _iobinding: object
     bind_input: _Bind
     bind_output: _Bind
 
@@ -44,12 +46,18 @@ class _ModelMeta(Protocol):
     custom_metadata_map: Mapping[str, str]
 
 
+class _Inner(Protocol):
+    def run_with_iobinding(self, binding: object, options: object) -> None: ...
+
+
 class _Session(Protocol):
+    _sess: _Inner
+
     def get_inputs(self) -> Sequence[_Tensor]: ...
     def get_outputs(self) -> Sequence[_Tensor]: ...
     def get_modelmeta(self) -> _ModelMeta: ...
     def io_binding(self) -> _Binding: ...
-    def run_with_iobinding(self, binding: _Binding) -> None: ...
+    def run_with_iobinding(self, binding: _Binding, run_options: object) -> None: ...
 
 
 class OnnxRuntimeBackend(ComputeBackend):
@@ -78,21 +86,27 @@ class OnnxRuntimeBackend(ComputeBackend):
         """Load a model; weights in files of their own are looked for beside ``artifact.path``."""
         session = _open(artifact, self.threads)
         try:
-            return OnnxRuntimeModel(session, artifact.label)
+            return OnnxRuntimeModel(session, artifact.label, _run_options())
         except UnicodeDecodeError as error:
             raise _not_loadable(artifact, "a name in it is not UTF-8") from error
 
 
 class OnnxRuntimeModel(BoundModel[_Binding]):
-    """A model in an ONNX Runtime session."""
+    """A model in an ONNX Runtime session.
 
-    def __init__(self, session: _Session, label: str) -> None:
+    Args:
+        session: Where the model is loaded.
+        label: What errors call it.
+        options: What every call is given; without it, each would make its own.
+    """
+
+    def __init__(self, session: _Session, label: str, options: object) -> None:
         super().__init__(
             [_port(tensor) for tensor in session.get_inputs()],
             [_port(tensor) for tensor in session.get_outputs()],
             label,
             session.get_modelmeta().custom_metadata_map.get("labels"),
-            session.run_with_iobinding,
+            _call_maker(session, options),
         )
         self._session = session
 
@@ -149,6 +163,35 @@ def _open(artifact: ModelArtifact, threads: int) -> _Session:
             artifact, "ONNX Runtime", _reason(error), "a complete ONNX file"
         ) from error
     return session
+
+
+def _run_options() -> object:
+    options = _import().RunOptions()
+    options.log_severity_level = 4
+    return options
+
+
+def _call_maker(session: _Session, options: object) -> Callable[[_Binding], Callable[[], None]]:
+    """Return what makes a binding into a call, past the package's Python where that is possible.
+
+    ``run_with_iobinding`` only hands on to an object whose name is not public. So it is tried, on a
+    binding of nothing, which the engine refuses without running; the public method does as well.
+    """
+
+    def through_package(binding: _Binding) -> Callable[[], None]:
+        return functools.partial(session.run_with_iobinding, binding, options)
+
+    def direct(binding: _Binding) -> Callable[[], None]:
+        return functools.partial(run, binding._iobinding, options)
+
+    try:
+        run, nothing = session._sess.run_with_iobinding, session.io_binding()._iobinding
+        run(nothing, options)
+    except (AttributeError, TypeError):
+        return through_package
+    except Exception:
+        return direct
+    return direct
 
 
 def _not_loadable(artifact: ModelArtifact, reason: str) -> InvalidArtifactError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Protocol
 
@@ -122,7 +123,10 @@ class _Runner:
     def reset(self) -> None:
         self._request.reset_state()
 
-    def run(self, binding: _Binding) -> None:
+    def make_call(self, binding: _Binding) -> Callable[[], None]:
+        return functools.partial(self._run, binding)
+
+    def _run(self, binding: _Binding) -> None:
         if self.hands_through:
             return
         request = self._request
@@ -185,7 +189,7 @@ class OpenVinoModel(BoundModel[_Binding]):
         labels_text: str | None,
     ) -> None:
         # A method of the model itself would tie it and the engine's threads into a cycle.
-        super().__init__(inputs, outputs, label, labels_text, runner.run, _TAKES)
+        super().__init__(inputs, outputs, label, labels_text, runner.make_call, _TAKES)
         self._runner = runner
 
     def reset(self) -> None:

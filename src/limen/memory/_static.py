@@ -19,7 +19,8 @@ class StaticMemoryManager(MemoryManager):
     """Tensor slots side by side in one array: base 64-byte aligned, strides unpadded.
 
     Payloads are handed out as prebuilt read-only views, valid during the call. Neighbouring slots
-    form one view, so that a batch of consecutive messages is not copied.
+    form one view, so that a batch of consecutive messages is not copied. A batch of one is the same
+    object whenever its slot comes round, and so is the room for one: a model knows it again.
 
     Args:
         spec: The tensor that each slot holds; every axis known.
@@ -40,6 +41,8 @@ class StaticMemoryManager(MemoryManager):
         # [i, ...] keeps a view for scalars too, where [i] would be a copied value.
         self._views: list[NDArray[np.generic]] = [frozen[i, ...] for i in range(depth)]
         self._slots: list[NDArray[np.generic]] = [self._array[i, ...] for i in range(depth)]
+        self._batches_of_one = [frozen[i : i + 1] for i in range(depth)]
+        self._rooms_for_one = [self._array[i : i + 1] for i in range(depth)]
 
     @property
     def payload_bytes(self) -> int:
@@ -55,6 +58,8 @@ class StaticMemoryManager(MemoryManager):
         if count > self._available:
             return None
         first = self._free_ring[self._free_head]
+        if count == 1:
+            return self._rooms_for_one[first]
         for offset in range(1, count):
             if self._free_ring[(self._free_head + offset) % self.capacity] != first + offset:
                 return None
@@ -77,6 +82,9 @@ class StaticMemoryManager(MemoryManager):
             ManagerError: A token is not live here.
         """
         first = tokens[0]
+        if len(tokens) == 1:
+            self._header_at(first)
+            return self._batches_of_one[first]
         for offset, token in enumerate(tokens):
             self._header_at(token)
             if token != first + offset:
