@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar
@@ -21,7 +24,13 @@ from limen.compute import (
     ModelArtifact,
     ModelMetadata,
 )
-from limen.errors import Code, InferenceError, InvalidArtifactError, ModelMismatchError
+from limen.errors import (
+    Code,
+    InferenceError,
+    InvalidArtifactError,
+    LimenError,
+    ModelMismatchError,
+)
 from limen.testing import BackendContract, ReferenceModel
 from limen.types import DataType, TensorSpec
 from models import Format, make_model
@@ -83,6 +92,10 @@ class NumpyModel(ComputeModel):
     def infer_batch(self, inp: np.ndarray, out: np.ndarray) -> None:
         self.check(inp, out)
         self.compute(inp, out)
+
+    def bind(self, inp: np.ndarray, out: np.ndarray) -> Callable[[], None]:
+        self.check(inp, out)
+        return functools.partial(self.compute, inp, out)
 
     def compute(self, inp: np.ndarray, out: np.ndarray) -> None:
         np.multiply(inp, np.float32(2), out=out)
@@ -285,7 +298,7 @@ class Drifts(NumpyModel):
     def compute(self, inp: np.ndarray, out: np.ndarray) -> None:
         super().compute(inp, out)
         self.calls += 1
-        if self.calls == 4 and len(inp) == 1:
+        if self.calls == 4 and inp[0].tolist() == [-3, -1, 1, 3]:
             out += 1e-6
 
 
@@ -365,8 +378,8 @@ class KeepsCalls(NumpyModel):
         super().__init__(most)
         self.past: list[np.ndarray] = []
 
-    def compute(self, inp: np.ndarray, out: np.ndarray) -> None:
-        super().compute(inp, out)
+    def infer_batch(self, inp: np.ndarray, out: np.ndarray) -> None:
+        super().infer_batch(inp, out)
         self.past.append(out.copy())
 
 
@@ -383,6 +396,72 @@ class SharesItsLast(NumpyModel):
         super().compute(inp, out)
         out += self.last not in ([], [self])
         self.last[:] = [self]
+
+
+class Freezes(NumpyModel):
+    def bind(self, inp: np.ndarray, out: np.ndarray) -> Callable[[], None]:
+        self.check(inp, out)
+        kept = (inp, inp.copy())
+        return lambda: self.compute(kept[1], out)
+
+
+class RunsWhenBound(NumpyModel):
+    def bind(self, inp: np.ndarray, out: np.ndarray) -> Callable[[], None]:
+        call = super().bind(inp, out)
+        call()
+        return call
+
+
+class BindsAnything(NumpyModel):
+    def bind(self, inp: np.ndarray, out: np.ndarray) -> Callable[[], None]:
+        def call() -> None:
+            with contextlib.suppress(LimenError):
+                self.infer_batch(inp, out)
+
+        return call
+
+
+class HoldsLoosely(NumpyModel):
+    def bind(self, inp: np.ndarray, out: np.ndarray) -> Callable[[], None]:
+        self.check(inp, out)
+        takes, gives = weakref.ref(inp), weakref.ref(out)
+
+        def call() -> None:
+            held = takes(), gives()
+            if held[0] is not None and held[1] is not None:
+                self.compute(held[0], held[1])
+
+        return call
+
+
+class BindsTheLast(NumpyModel):
+    last: tuple[np.ndarray, np.ndarray]
+
+    def bind(self, inp: np.ndarray, out: np.ndarray) -> Callable[[], None]:
+        self.check(inp, out)
+        self.last = (inp, out)
+        return lambda: self.compute(*self.last)
+
+
+class KeepsBoundCalls(NumpyModel):
+    def bind(self, inp: np.ndarray, out: np.ndarray) -> Callable[[], None]:
+        call, past = super().bind(inp, out), []
+
+        def keeping() -> None:
+            call()
+            past.append(out.copy())
+
+        return keeping
+
+
+class KeepsWhatItBinds(NumpyModel):
+    def __init__(self, most: int | None) -> None:
+        super().__init__(most)
+        self.bound: list[Callable[[], None]] = []
+
+    def bind(self, inp: np.ndarray, out: np.ndarray) -> Callable[[], None]:
+        self.bound.append(super().bind(inp, out))
+        return self.bound[-1]
 
 
 _SABOTEURS: dict[str, tuple[Callable[[], ComputeBackend], str]] = {
@@ -414,6 +493,13 @@ _SABOTEURS: dict[str, tuple[Callable[[], ComputeBackend], str]] = {
     "MODEL-16": (of(ResetBreaks), "behind drain and reset"),
     "MODEL-17": (of(KeepsCalls), "200 calls kept"),
     "MODEL-18": (of(SharesItsLast), "with another model at work"),
+    "MODEL-19": (of(Freezes), "bound call 2 of the same arrays gave [-5."),
+    "MODEL-20": (of(RunsWhenBound), "bind changed 4 of 4 values of the output"),
+    "MODEL-21": (of(BindsAnything), "an input of f64, bound and called: None"),
+    "MODEL-22": (of(HoldsLoosely), "the input of a bound call is gone"),
+    "MODEL-23": (of(BindsTheLast), "of two bound calls number 1 wrote [[nan"),
+    "MODEL-24": (of(KeepsBoundCalls), "200 bound calls kept"),
+    "MODEL-25": (of(KeepsWhatItBinds), "200 calls that were bound and given up left"),
 }
 
 
@@ -447,3 +533,14 @@ class OneAtATimeSuite(OnnxRuntimeSuite):
     """A backend whose models all have a batch of one is held to all the rest."""
 
     lacks = _LACKS
+
+
+class DefaultBind(NumpyModel):
+    bind = ComputeModel.bind
+
+
+class DefaultBindSuite(NumpySuite):
+    """What a model inherits holds to the clauses about bound calls as well."""
+
+    def make(self) -> ComputeBackend:
+        return NeedsEngine(DefaultBind)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +78,15 @@ class ComputeModel(abc.ABC):
     - MODEL-16: It forgets nothing with ``drain``, and all of its calls with ``reset``.
     - MODEL-17: Calls on arrays that come round again keep nothing that they allocate.
     - MODEL-18: Two models of one artifact do not disturb each other.
+    - MODEL-19: A call that ``bind`` returned writes what ``infer_batch`` would write, of what the
+      input holds by then, whenever it is made.
+    - MODEL-20: ``bind`` leaves both arrays as they are.
+    - MODEL-21: What ``infer_batch`` refuses is refused with the same code by ``bind``, or by the
+      call that it returned.
+    - MODEL-22: A bound call keeps its arrays: nobody else needs to.
+    - MODEL-23: Bound calls and others do not disturb each other, in whatever order.
+    - MODEL-24: Bound calls keep nothing that they allocate.
+    - MODEL-25: A bound call that is given up leaves nothing behind.
     """
 
     metadata: ModelMetadata
@@ -87,6 +98,19 @@ class ComputeModel(abc.ABC):
         Raises:
             InferenceError: The engine failed.
         """
+
+    def bind(self, inp: NDArray[np.generic], out: NDArray[np.generic]) -> Callable[[], None]:
+        """Return a call of ``infer_batch`` on two arrays, for slots that come round.
+
+        Called by executors that know the pairs of slots, once for each. Engines that can be told
+        beforehand where to read and write override it, so that the call looks nothing up. The
+        arrays may be written between calls, but not resized, reshaped or retyped in place.
+
+        Raises:
+            InferenceError: The arrays do not fit; where ``bind`` takes them, the call raises it, as
+                it does when the engine fails.
+        """
+        return functools.partial(self.infer_batch, inp, out)
 
     def infer_one(self, inp: NDArray[np.generic], out: NDArray[np.generic]) -> None:
         """Run the model on a single item, given without the batch axis."""

@@ -1,6 +1,7 @@
 """Contract suites, and how they are run."""
 
-from limen.testing.contracts._backend import BackendContract, ReferenceModel
+from limen.testing.contracts._backend import BackendContract
+from limen.testing.contracts._backend_suite import ReferenceModel
 from limen.testing.contracts._checked import CheckedMemoryContract
 from limen.testing.contracts._clock import ClockContract
 from limen.testing.contracts._conformance import (

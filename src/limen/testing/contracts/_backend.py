@@ -1,32 +1,33 @@
-"""The suite that every inference backend passes, and the model that it is held to."""
+"""The suite that every inference backend passes."""
 
 from __future__ import annotations
 
-import abc
 import contextlib
-import enum
 import gc
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from limen.compute import ComputeBackend, ComputeModel, ModelArtifact
+from limen.compute import ModelArtifact
 from limen.errors import Code, InferenceError, LimenError
-from limen.testing.contracts._contract import Contract, inapplicable, needs
+from limen.testing.contracts._backend_bound import BoundCallClauses
+from limen.testing.contracts._backend_suite import (
+    TOLERANCE,
+    WIDTH,
+    ReferenceModel,
+    empty,
+    make_items,
+    reference,
+)
+from limen.testing.contracts._contract import inapplicable, needs
 from limen.testing.contracts._errors import code_raised
 from limen.testing.contracts._resources import SLACK_BYTES, bytes_kept
 from limen.types import DataType, TensorSpec
 
-Floats = NDArray[np.float32]
-
-_WIDTH = 4
-_TOLERANCE = 1e-5
 _CALLS = 200
 _LOADS = 40
 # An allocator keeps some of what it was given back; a model that is kept comes to far more.
@@ -41,41 +42,14 @@ _NO_MODELS = {
 }
 
 
-class ReferenceModel(enum.Enum):
-    """The models that a backend is asked for, in its own format.
-
-    All take ``x``, f32[4], and give ``y``, f32[4], which is ``2 * x + 1``: ANY_BATCH for any number
-    of items at once, ONE_ITEM for a batch axis of length 1.
-    """
-
-    ANY_BATCH = "any_batch"
-    ONE_ITEM = "one_item"
-
-
-class BackendContract(Contract):
-    """Holds a backend and its models to BACKEND-1 … BACKEND-10 and MODEL-1 … MODEL-18.
+class BackendContract(BoundCallClauses):
+    """Holds a backend and its models to BACKEND-1 … BACKEND-10 and MODEL-1 … MODEL-25.
 
     Write ``make`` and ``artifact``.
 
     Attributes:
         engine: The package that the engine comes in, as it is imported.
     """
-
-    subjects = (ComputeBackend, ComputeModel)
-    capabilities: ClassVar[Mapping[str, str]] = {
-        "any batch": "it runs models whose batch axis has no length of its own",
-        "engine": "its engine is a package that may be missing",
-        "truncation": "a file that is cut off can be told from a whole one",
-    }
-    engine: ClassVar[str] = ""
-
-    @abc.abstractmethod
-    def make(self) -> ComputeBackend:
-        """Return a new backend; called for every test."""
-
-    @abc.abstractmethod
-    def artifact(self, model: ReferenceModel) -> ModelArtifact:
-        """Return a reference model in the backend's format."""
 
     def test_backend_1_its_name_is_one(self) -> None:
         name = self.make().name
@@ -157,7 +131,7 @@ class BackendContract(Contract):
         for which in self._models():
             found = self.make().load_model(self.artifact(which)).metadata
             ports = [spec for _, spec in (*found.inputs, *found.outputs)]
-            wanted = [TensorSpec(DataType.F32, (_WIDTH,))] * 2
+            wanted = [TensorSpec(DataType.F32, (WIDTH,))] * 2
             assert ports == wanted, f"{which.name}: the ports are {ports}, not {wanted}"
             most = None if which is ReferenceModel.ANY_BATCH else 1
             assert found.max_batch == most, (
@@ -167,23 +141,23 @@ class BackendContract(Contract):
     def test_model_2_its_metadata_stays(self) -> None:
         model = self._load()
         before = model.metadata
-        self._infer(model, _items(1))
-        code_raised(model.infer_batch, np.zeros((1, 9), np.float32), _empty(1))
+        self._infer(model, make_items(1))
+        code_raised(model.infer_batch, np.zeros((1, 9), np.float32), empty(1))
         assert model.metadata == before, f"the metadata was {before}, and is {model.metadata}"
 
     def test_model_3_every_item_is_written(self) -> None:
         model = self._load()
-        items = _items(self._most())
-        wanted = _reference(items)
+        items = make_items(self._most())
+        wanted = reference(items)
         out = self._infer(model, items)
         worst = float(np.nanmax(np.abs(out - wanted), initial=0.0))
         lost = int(np.isnan(out).sum())
         assert lost == 0, f"of {out.size} values {lost} were not written"
-        assert worst <= _TOLERANCE, f"a value is off by {worst}"
+        assert worst <= TOLERANCE, f"a value is off by {worst}"
 
     def test_model_4_the_input_is_left(self) -> None:
         model = self._load()
-        items = _items(self._most())
+        items = make_items(self._most())
         before = items.copy()
         self._infer(model, items)
         changed = int((items != before).sum())
@@ -192,8 +166,8 @@ class BackendContract(Contract):
     def test_model_5_nothing_beside_the_output_is_written(self) -> None:
         model = self._load()
         count = self._most()
-        field = np.full((count + 4, _WIDTH), -7.5, np.float32)
-        model.infer_batch(_items(count), field[2 : 2 + count])
+        field = np.full((count + 4, WIDTH), -7.5, np.float32)
+        model.infer_batch(make_items(count), field[2 : 2 + count])
         beside = np.concatenate([field[:2], field[2 + count :]])
         changed = int((beside != -7.5).sum())
         assert changed == 0, f"{changed} values beside the output were written"
@@ -202,29 +176,29 @@ class BackendContract(Contract):
     def test_model_6_batches_of_any_size_are_taken(self) -> None:
         model = self._load()
         for count in (3, 1, 8, 2, 8):
-            seen = code_raised(self._infer, model, _items(count))
+            seen = code_raised(self._infer, model, make_items(count))
             assert seen is None, f"a batch of {count}: {seen}"
 
     @needs("any batch")
     def test_model_7_items_do_not_depend_on_each_other(self) -> None:
         model = self._load()
-        items = _items(6)
+        items = make_items(6)
         alone = np.concatenate([self._infer(model, items[i : i + 1]) for i in range(6)])
         together = self._infer(model, items)
         worst = float(np.abs(alone - together).max())
-        assert worst <= _TOLERANCE, f"alone and in a batch of 6 an item differs by {worst}"
+        assert worst <= TOLERANCE, f"alone and in a batch of 6 an item differs by {worst}"
 
     def test_model_8_equal_calls_give_equal_results(self) -> None:
         model = self._load()
-        items = _items(1)
+        items = make_items(1)
         results = [self._infer(model, items.copy()) for _ in range(4)]
         off = [n for n, result in enumerate(results) if not np.array_equal(result, results[0])]
         assert not off, f"call {off[0]} of equal ones gave {results[off[0]]}, not {results[0]}"
 
     def test_model_9_a_result_stays(self) -> None:
         model = self._load()
-        first, other = _items(2)[:1].copy(), _items(2)[1:].copy()
-        out, next_out = _empty(1), _empty(1)
+        first, other = make_items(2)[:1].copy(), make_items(2)[1:].copy()
+        out, next_out = empty(1), empty(1)
         model.infer_batch(first, out)
         before = out.copy()
         model.infer_batch(other, next_out)
@@ -232,21 +206,21 @@ class BackendContract(Contract):
 
     def test_model_10_one_item_is_a_batch_of_one(self) -> None:
         model = self._load()
-        items, out = _items(1), np.full(_WIDTH, np.nan, np.float32)
+        items, out = make_items(1), np.full(WIDTH, np.nan, np.float32)
         model.infer_one(items[0], out)
         wanted = self._infer(model, items)[0]
         assert np.array_equal(out, wanted), f"infer_one gave {out}, infer_batch {wanted}"
 
     def test_model_11_arrays_that_do_not_fit_are_refused(self) -> None:
         model = self._load()
-        wide = np.zeros((1, 2 * _WIDTH), np.float32)
+        wide = np.zeros((1, 2 * WIDTH), np.float32)
         for what, inp, out in (
-            ("an input of f64", np.zeros((1, _WIDTH)), _empty(1)),
-            ("an output of s32", _items(1), np.zeros((1, _WIDTH), np.int32)),
-            ("an input of another width", np.zeros((1, 9), np.float32), _empty(1)),
-            ("an output of one axis more", _items(1), np.zeros((1, _WIDTH, 1), np.float32)),
-            ("an input of every other value", wide[:, ::2], _empty(1)),
-            ("an output of every other value", _items(1), wide[:, ::2]),
+            ("an input of f64", np.zeros((1, WIDTH)), empty(1)),
+            ("an output of s32", make_items(1), np.zeros((1, WIDTH), np.int32)),
+            ("an input of another width", np.zeros((1, 9), np.float32), empty(1)),
+            ("an output of one axis more", make_items(1), np.zeros((1, WIDTH, 1), np.float32)),
+            ("an input of every other value", wide[:, ::2], empty(1)),
+            ("an output of every other value", make_items(1), wide[:, ::2]),
         ):
             seen = code_raised(model.infer_batch, inp, out)
             assert seen is Code.MODEL_PORT_MISMATCH, f"{what}: {seen}"
@@ -254,30 +228,30 @@ class BackendContract(Contract):
     def test_model_12_numbers_of_items_must_agree(self) -> None:
         model = self._load()
         for items, outs in ((1, 2), (2, 1), (0, 0)):
-            seen = code_raised(model.infer_batch, _items(items), _empty(outs))
+            seen = code_raised(model.infer_batch, make_items(items), empty(outs))
             assert seen is Code.MODEL_PORT_MISMATCH, f"{items} items in, {outs} out: {seen}"
 
     def test_model_13_too_many_items_are_refused(self) -> None:
         model = self.make().load_model(self.artifact(ReferenceModel.ONE_ITEM))
-        seen = code_raised(model.infer_batch, _items(2), _empty(2))
+        seen = code_raised(model.infer_batch, make_items(2), empty(2))
         assert seen is Code.MODEL_PORT_MISMATCH, f"two items into a batch of one: {seen}"
 
     def test_model_14_an_output_that_cannot_be_written_is_refused(self) -> None:
         model = self._load()
-        out = _empty(1)
+        out = empty(1)
         out.flags.writeable = False
-        seen = code_raised(model.infer_batch, _items(1), out)
+        seen = code_raised(model.infer_batch, make_items(1), out)
         assert seen is Code.INFERENCE_FAILED, f"a read-only output: {seen}"
 
     def test_model_15_after_a_refusal_it_goes_on(self) -> None:
         model = self._load()
-        code_raised(model.infer_batch, np.zeros((1, 2 * _WIDTH), np.float32), _empty(1))
-        seen = code_raised(self._infer, model, _items(1))
+        code_raised(model.infer_batch, np.zeros((1, 2 * WIDTH), np.float32), empty(1))
+        seen = code_raised(self._infer, model, make_items(1))
         assert seen is None, f"a call behind one that was refused: {seen}"
 
     def test_model_16_drain_and_reset_leave_the_model(self) -> None:
         model = self._load()
-        items = _items(1)
+        items = make_items(1)
         before = self._infer(model, items)
         model.drain()
         model.reset()
@@ -286,7 +260,7 @@ class BackendContract(Contract):
 
     def test_model_17_nothing_is_kept_of_a_call(self) -> None:
         model = self._load()
-        slots = [(_items(1), _empty(1)) for _ in range(3)]
+        slots = [(make_items(1), empty(1)) for _ in range(3)]
 
         def calls() -> None:
             for number in range(_CALLS):
@@ -299,47 +273,18 @@ class BackendContract(Contract):
     def test_model_18_models_do_not_disturb_each_other(self) -> None:
         backend, artifact = self.make(), self.artifact(ReferenceModel.ONE_ITEM)
         first, other = backend.load_model(artifact), backend.load_model(artifact)
-        items, others = _items(2)[:1].copy(), _items(2)[1:].copy()
+        items, others = make_items(2)[:1].copy(), make_items(2)[1:].copy()
         alone = self._infer(first, items)
         self._infer(other, others)
         again = self._infer(first, items)
         assert np.array_equal(again, alone), f"with another model at work {alone} is {again}"
 
-    def _models(self) -> list[ReferenceModel]:
-        if "any batch" in self.lacks:
-            return [ReferenceModel.ONE_ITEM]
-        return [ReferenceModel.ONE_ITEM, ReferenceModel.ANY_BATCH]
-
-    def _most(self) -> int:
-        return 1 if "any batch" in self.lacks else 5
-
-    def _load(self) -> ComputeModel:
-        return self.make().load_model(self.artifact(self._models()[-1]))
-
-    def _infer(self, model: ComputeModel, items: Floats) -> Floats:
-        out = _empty(len(items))
-        model.infer_batch(items, out)
-        return out
-
     def _load_and_call(self, times: int) -> None:
         for _ in range(times):
             model = self._load()
-            self._infer(model, _items(1))
+            self._infer(model, make_items(1))
             del model
         gc.collect()
-
-
-def _items(count: int) -> Floats:
-    values = np.linspace(-3, 3, max(count, 1) * _WIDTH, dtype=np.float32)
-    return values.reshape(-1, _WIDTH)[:count].copy()
-
-
-def _reference(items: Floats) -> Floats:
-    return 2 * items + 1
-
-
-def _empty(count: int) -> Floats:
-    return np.full((count, _WIDTH), np.nan, np.float32)
 
 
 def _threads() -> int:
