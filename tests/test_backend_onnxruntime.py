@@ -18,6 +18,7 @@ from limen.backends import _bound as bound_module
 from limen.backends.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeModel
 from limen.compute import ModelArtifact
 from limen.errors import Code, ConfigurationError, InferenceError
+from limen.node import InferenceModel
 from limen.types import DataType, TensorSpec
 
 F32 = TensorProto.FLOAT
@@ -400,6 +401,62 @@ def test_a_failed_call_says_why_and_the_model_works_again(capfd):
         model.infer_batch(inp, out)
         assert out.tolist() == [6, 7]
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_bound_call_that_fails_says_why_and_can_be_made_again(capfd):
+    model = load(gather(), "table.onnx")
+    inp, out = np.array([1, 9]), np.zeros(2, np.float32)
+    call = model.bind(inp, out)
+    for _ in range(2):
+        inp[1] = 9
+        with pytest.raises(InferenceError, match=r"'table.onnx' failed: .*idx=9") as caught:
+            call()
+        assert caught.value.code is Code.INFERENCE_FAILED
+        inp[1] = 2
+        call()
+        assert out.tolist() == [6, 7]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("dtype", [F32, TensorProto.BFLOAT16])
+def test_a_bound_call_of_a_model_that_hands_its_input_through_fills_the_output(dtype):
+    model = load(model_bytes([], [value("x", ["N", 2], dtype)], [value("x", ["N", 2], dtype)]))
+    inp = np.ones((2, 2)).astype(model.metadata.inputs[0][1].dtype.numpy_dtype())
+    out = np.zeros_like(inp)
+    call = model.bind(inp, out)
+    assert not out.astype(np.float32).any()
+    for turn in range(3):
+        inp[:] = turn + 1
+        call()
+        assert out.tobytes() == inp.tobytes()
+
+
+def test_a_bound_call_whose_output_has_another_length_is_a_failed_call():
+    data = model_bytes(
+        [helper.make_node("Concat", ["x", "x"], ["y"], axis=0)],
+        [value("x", ["N", 3])],
+        [value("y", ["M", 3])],
+    )
+    call = load(data).bind(np.ones((1, 3), np.float32), np.ones((1, 3), np.float32))
+    for _ in range(2):
+        with pytest.raises(InferenceError) as caught:
+            call()
+        assert caught.value.code is Code.INFERENCE_FAILED
+
+
+def test_a_node_with_a_fixed_batch_is_bound_to_all_of_it():
+    artifact = ModelArtifact.from_bytes(doubling((4, 3)), "m.onnx")
+    node = InferenceModel(OnnxRuntimeBackend(), artifact, first_axis_is_batch=True)
+    node.prepare()
+    inp, out = np.ones((4, 3), np.float32), np.zeros((4, 3), np.float32)
+    call = node.bind(inp, out)
+    for turn in range(3):
+        inp[:] = turn
+        call()
+        assert (out == 2 * turn).all()
+    with pytest.raises(InferenceError) as caught:
+        node.bind(inp[:3], out[:3])
+    assert caught.value.code is Code.MODEL_PORT_MISMATCH
 
 
 def test_an_output_of_another_length_than_the_batch_is_a_failed_call():

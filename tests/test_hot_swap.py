@@ -318,6 +318,76 @@ def test_the_memory_of_old_sessions_is_given_back() -> None:
     assert grown < 2 << 20
 
 
+def prepared(text: str) -> InferenceModel:
+    model = InferenceModel(Backend(), of(text))
+    model.prepare()
+    return model
+
+
+def ones(count: int = 1) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return np.ones((count, 1), np.float32), np.zeros((count, 1), np.float32)
+
+
+def test_what_was_bound_before_a_swap_runs_the_old_model_and_what_is_bound_then_the_new() -> None:
+    model, (inp, out) = prepared("1"), ones()
+    before = model.bind(inp, out)
+    assert model.adopt() is None
+    model.stage(of("2"))
+    before()
+    assert out.tolist() == [[1]]
+    assert model.adopt() == "swapped", "this tells the caller to give up what it has bound"
+    behind = model.bind(inp, out)
+    for _ in range(3):
+        behind()
+        assert out.tolist() == [[2]]
+    before()
+    assert out.tolist() == [[1]]
+    assert model.adopt() is None
+
+
+def test_a_new_model_whose_first_bound_call_fails_is_rolled_back() -> None:
+    model, (inp, out) = prepared("1"), ones(2)
+    model.stage(of("2,1,1"))
+    assert model.adopt() == "swapped"
+    first, other = model.bind(inp[:1], out[:1]), model.bind(inp[1:], out[1:])
+    first()
+    assert out.tolist() == [[1], [0]], "the old one did it"
+    assert model.load_failure() is not None
+    other()
+    first()
+    assert out.tolist() == [[1], [1]], "calls that were bound before it failed run the old one"
+    assert model.adopt() == "rolled_back"
+    assert model.adopt() is None
+
+
+def test_a_bound_call_that_fails_in_old_and_new_model_raises_and_the_old_one_stays() -> None:
+    model, (inp, out) = prepared("1,1,0"), ones()
+    model.stage(of("2,1,1"))
+    assert model.adopt() == "swapped"
+    call = model.bind(inp, out)
+    with pytest.raises(InferenceError, match="gave up"):
+        call()
+    call()
+    assert out.tolist() == [[1]]
+    assert model.adopt() == "rolled_back"
+
+
+def test_once_a_new_model_has_answered_bound_calls_are_its_own_and_the_old_one_goes() -> None:
+    before = set(LIVE)
+    model, (inp, out) = prepared("1"), ones()
+    calls = [model.bind(inp, out)]
+    model.stage(of("2,1,2"))
+    assert model.adopt() == "swapped"
+    calls[:] = [model.bind(inp, out)]
+    calls[0]()
+    assert len(LIVE - before) == 1
+    with pytest.raises(InferenceError, match="gave up"):
+        calls[0]()
+    calls[0]()
+    assert out.tolist() == [[2]]
+    assert model.adopt() is None
+
+
 def test_a_watched_file_is_taken_over_once_it_has_settled(tmp_path: Path) -> None:
     path = tmp_path / "model.txt"
     path.write_text("1")

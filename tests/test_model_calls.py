@@ -40,8 +40,8 @@ def slots(count: int = 2) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return inp, np.full((count, 4), np.nan, np.float32)
 
 
-def functions_run(call: Callable[[], None]) -> list[str]:
-    """Return the names of the Python functions that a call runs, itself left out."""
+def functions_run(call: Callable[[], None], skip: int = 1) -> list[str]:
+    """Return the names of the Python functions that a call runs, behind the first so many."""
     seen: list[str] = []
 
     def note(frame: FrameType, event: str, argument: object) -> None:
@@ -53,7 +53,7 @@ def functions_run(call: Callable[[], None]) -> list[str]:
         call()
     finally:
         sys.setprofile(None)
-    return seen[1:]
+    return seen[skip:]
 
 
 def through_a_manager(depth: int) -> Iterator[Arrays]:
@@ -88,6 +88,17 @@ def test_a_call_on_slots_that_come_round_runs_one_function_of_ours_alone() -> No
     ]
     assert ran[6:] == [["infer_batch"]] * 34
     assert all(len(functions) > 1 for functions in ran[:6])
+
+
+def test_a_bound_call_runs_one_function_of_ours_alone() -> None:
+    model = OnnxRuntimeBackend().load_model(make_model("line", "onnx", "free"))
+    bound: dict[tuple[int, int], Callable[[], None]] = {}
+    ran = []
+    for inp, out in through_a_manager(2):
+        call = bound.setdefault((id(inp), id(out)), model.bind(inp, out))
+        ran.append(functions_run(call, skip=0))
+    assert len(bound) == 6
+    assert ran[6:] == [["call"]] * 34
 
 
 def test_slots_of_managers_are_bound_once_for_each_pair(model: BoundModel) -> None:

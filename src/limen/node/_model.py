@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from limen.compute import ComputeBackend, ComputeModel, ModelArtifact, ModelMetadata
+from limen.compute import ComputeBackend, ComputeModel, ModelArtifact
 from limen.errors import Code, InferenceError, LimenError, ModelMismatchError
 from limen.message import BatchView
+from limen.node._model_ports import common_batch, port_name, shape_of
 from limen.node._signature import check_stackable, match_spec
 from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult
 from limen.types import PayloadSpec, TensorSpec, error_text, require_whole
@@ -78,7 +78,7 @@ class InferenceModel(Node):
         limit = metadata.max_batch
         fixed_batch = None
         if self._first_axis_is_batch:
-            limit = fixed_batch = _common_batch(metadata, label)
+            limit = fixed_batch = common_batch(metadata, label)
         limits = (self._limit, self.backend.capabilities().max_batch, limit)
         return model, fixed_batch, min((n for n in limits if n is not None), default=None)
 
@@ -110,7 +110,7 @@ class InferenceModel(Node):
     def _stage(self, artifact: ModelArtifact) -> None:
         old = self.model
         model, fixed_batch, limit = self._load(artifact)
-        wanted, found = (_shape_of(m.metadata) for m in (old, model))
+        wanted, found = (shape_of(m.metadata) for m in (old, model))
         if wanted != found or fixed_batch != self.fixed_batch:
             raise ModelMismatchError(
                 f"model {artifact.label!r} has other ports than the one that runs",
@@ -187,12 +187,12 @@ class InferenceModel(Node):
     @property
     def input_names(self) -> tuple[str, ...]:
         """The model's input."""
-        return tuple(_port_name(name) for name, _ in self.model.metadata.inputs)
+        return tuple(port_name(name) for name, _ in self.model.metadata.inputs)
 
     @property
     def output_names(self) -> tuple[str, ...]:
         """The model's output."""
-        return tuple(_port_name(name) for name, _ in self.model.metadata.outputs)
+        return tuple(port_name(name) for name, _ in self.model.metadata.outputs)
 
     @property
     def artifact_sha256(self) -> str | None:
@@ -216,6 +216,38 @@ class InferenceModel(Node):
         """Run the model once on the batch that is ready."""
         return ctx.pop_batch_and_process(self.input_names[0], self._infer)
 
+    def bind(self, inp: NDArray[np.generic], out: NDArray[np.generic]) -> Callable[[], None]:
+        """Return a call of the model on two arrays, for executors that know their slots.
+
+        Such an executor asks ``adopt`` before each step, as any does. Where that returns something,
+        another model runs: what was bound before runs the old one still, and is to be given up and
+        bound anew when it is needed next. A new model's first call can be a bound one: where it
+        fails, the old model does it, and stays.
+
+        Args:
+            inp: The items side by side, as a step hands them over: of a model with ``fixed_batch``
+                as many as that.
+            out: Room for as many results.
+
+        Raises:
+            InferenceError: They do not fit, or the engine does not take them; what a failed call
+                raises, from ``bind`` or from the call that it returned.
+        """
+        if self._previous is None:
+            return self._bind(inp, out)
+        settled: Callable[[], None] | None = None
+
+        def call() -> None:
+            nonlocal settled
+            if settled is None:
+                if self._previous is not None:
+                    self._answer(inp, out)
+                    return
+                settled = self._bind(inp, out)
+            settled()
+
+        return call
+
     def reset(self) -> None:
         """Let the model forget."""
         if self._loaded is not None:
@@ -232,7 +264,9 @@ class InferenceModel(Node):
         )
 
     def _infer(self, batch: BatchView, out: NDArray[np.generic]) -> None:
-        payloads = np.asarray(batch.payloads)
+        self._answer(np.asarray(batch.payloads), out)
+
+    def _answer(self, payloads: NDArray[np.generic], out: NDArray[np.generic]) -> None:
         if self._previous is None:
             self._run(payloads, out)
             return
@@ -253,32 +287,11 @@ class InferenceModel(Node):
         else:
             self.model.infer_one(payloads, out)
 
+    def _bind(self, inp: NDArray[np.generic], out: NDArray[np.generic]) -> Callable[[], None]:
+        if self.fixed_batch is None:
+            return self.model.bind(inp, out)
+        return self.model.bind(inp[np.newaxis], out[np.newaxis])
+
 
 def _why(error: Exception) -> str:
     return str(error) if isinstance(error, LimenError) else error_text(error)
-
-
-def _shape_of(metadata: ModelMetadata) -> tuple[tuple[str, object, object], ...]:
-    """Return what two models must have in common; names of classes may differ."""
-    return tuple(
-        (name, spec.dtype, spec.shape) for name, spec in (*metadata.inputs, *metadata.outputs)
-    )
-
-
-def _common_batch(metadata: ModelMetadata, label: str) -> int:
-    """Return the length that the first axes of a model's tensors share."""
-    specs = [spec for _, spec in (*metadata.inputs, *metadata.outputs)]
-    lengths = {spec.shape[0] if spec.shape else None for spec in specs}
-    length = lengths.pop() if len(lengths) == 1 else None
-    if metadata.max_batch != 1 or not isinstance(length, int):
-        raise ModelMismatchError(
-            f"model {label!r} has no batch axis of one fixed length",
-            remedy="leave first_axis_is_batch out",
-        )
-    return length
-
-
-def _port_name(name: str) -> str:
-    """Turn a tensor name of a model file into a port name: ``[a-z][a-z0-9_]*``."""
-    cleaned = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_")
-    return cleaned if cleaned[:1].isalpha() else f"port_{cleaned}"
