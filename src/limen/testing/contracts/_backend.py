@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from limen.compute import ModelArtifact
+from limen.compute import ComputeBackend, ComputeModel, ModelArtifact
 from limen.errors import Code, InferenceError, LimenError
 from limen.testing.contracts._backend_bound import BoundCallClauses
 from limen.testing.contracts._backend_suite import (
@@ -50,6 +50,8 @@ class BackendContract(BoundCallClauses):
     Attributes:
         engine: The package that the engine comes in, as it is imported.
     """
+
+    subjects = (ComputeBackend, ComputeModel)
 
     def test_backend_1_its_name_is_one(self) -> None:
         name = self.make().name

@@ -37,7 +37,6 @@ class BackendSuite(Contract):
         engine: The package that the engine comes in, as it is imported.
     """
 
-    subjects = (ComputeBackend, ComputeModel)
     capabilities: ClassVar[Mapping[str, str]] = {
         "any batch": "it runs models whose batch axis has no length of its own",
         "engine": "its engine is a package that may be missing",
