@@ -6,17 +6,8 @@ import ast
 from collections.abc import Iterator, Mapping
 
 ORDER = (
-    *(
-        "settings",
-        "errors",
-        "types",
-        "platform",
-        "telemetry",
-        "message",
-        "memory",
-        "compute",
-        "policy",
-    ),
+    *("_lazy", "settings"),
+    *("errors", "types", "platform", "telemetry", "message", "memory", "compute", "policy"),
     *("edge", "node", "graph", "scheduling", "runtime"),
 )
 BESIDE = ("backends", "nodes", "io", "codegen")

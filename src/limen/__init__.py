@@ -3,8 +3,9 @@
 This module is the prelude for applications; implementers find contracts in the layers themselves.
 """
 
-from limen import io, nodes
-from limen.app import Model, Report, check, load, run
+from typing import TYPE_CHECKING
+
+from limen._lazy import lazily
 from limen.errors import LimenError
 from limen.graph import Graph
 from limen.node import (
@@ -45,6 +46,17 @@ from limen.policy import (
     Trigger,
 )
 from limen.types import CriticalityClass, DataType, ObjectSpec, QoSClass, TensorSpec, UpTo
+
+if TYPE_CHECKING:
+    from limen import io, nodes
+    from limen.app import Model, Report, check, load, run
+else:
+    # What describes a graph is there at once; what runs one comes with the first run.
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {"limen.app": ("Model", "Report", "check", "load", "run")},
+        ("app", "compute", "edge", "io", "nodes", "runtime", "scheduling", "telemetry"),
+    )
 
 __version__ = "0.1.0"
 

@@ -1,17 +1,8 @@
 """Who owns bytes: managers of slots that tokens name."""
 
-from limen.memory._bounded import BoundedMemoryManager
-from limen.memory._checked import (
-    FREED,
-    POISON_BYTE,
-    CheckedBoundedMemoryManager,
-    CheckedHeapMemoryManager,
-    CheckedManager,
-    CheckedSlots,
-    CheckedStaticMemoryManager,
-)
-from limen.memory._heap import HeapMemoryManager
-from limen.memory._ledger import BorrowLedger, LentBuffer, Misuse
+from typing import TYPE_CHECKING
+
+from limen._lazy import lazily
 from limen.memory._placement import (
     HOST_ONLY,
     PROVIDED,
@@ -19,16 +10,51 @@ from limen.memory._placement import (
     PlacementAcceptance,
     decide_placement,
 )
-from limen.memory._returns import ReturnRing, SharedSlots
-from limen.memory._static import StaticMemoryManager
-from limen.memory.contract import (
-    HeaderStore,
-    MemoryManager,
-    MemoryStatistics,
-    ReadGuard,
-    WriteGuard,
-)
 from limen.message import BufferDescriptor
+
+if TYPE_CHECKING:
+    from limen.memory._bounded import BoundedMemoryManager
+    from limen.memory._checked import (
+        FREED,
+        POISON_BYTE,
+        CheckedBoundedMemoryManager,
+        CheckedHeapMemoryManager,
+        CheckedManager,
+        CheckedSlots,
+        CheckedStaticMemoryManager,
+    )
+    from limen.memory._heap import HeapMemoryManager
+    from limen.memory._ledger import BorrowLedger, LentBuffer, Misuse
+    from limen.memory._returns import ReturnRing, SharedSlots
+    from limen.memory._static import StaticMemoryManager
+    from limen.memory.contract import (
+        HeaderStore,
+        MemoryManager,
+        MemoryStatistics,
+        ReadGuard,
+        WriteGuard,
+    )
+else:
+    # A node states where its payloads may lie; only a run holds any.
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "limen.memory._bounded": ("BoundedMemoryManager",),
+            "limen.memory._checked": (
+                *("FREED", "POISON_BYTE", "CheckedBoundedMemoryManager"),
+                *("CheckedHeapMemoryManager", "CheckedManager", "CheckedSlots"),
+                "CheckedStaticMemoryManager",
+            ),
+            "limen.memory._heap": ("HeapMemoryManager",),
+            "limen.memory._ledger": ("BorrowLedger", "LentBuffer", "Misuse"),
+            "limen.memory._returns": ("ReturnRing", "SharedSlots"),
+            "limen.memory._static": ("StaticMemoryManager",),
+            "limen.memory.contract": (
+                *("HeaderStore", "MemoryManager", "MemoryStatistics"),
+                *("ReadGuard", "WriteGuard"),
+            ),
+        },
+    )
 
 __all__ = [
     "FREED",

@@ -1,8 +1,9 @@
 """Nodes: sources, processes, models, sinks, and the context they are stepped in."""
 
+from typing import TYPE_CHECKING
+
+from limen._lazy import lazily
 from limen.node._function import FunctionNode, node
-from limen.node._looking import LookingContext
-from limen.node._model import InferenceModel
 from limen.node._process import ProcessNode
 from limen.node._results import Consumed, Output, Outputs, ProcessResult, Skip
 from limen.node._signature import match_spec
@@ -21,6 +22,18 @@ from limen.node.contract import (
     StepResult,
     YieldUntil,
 )
+
+if TYPE_CHECKING:
+    from limen.node._looking import LookingContext
+    from limen.node._model import InferenceModel
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "limen.node._looking": ("LookingContext",),
+            "limen.node._model": ("InferenceModel",),
+        },
+    )
 
 __all__ = [
     "CallForm",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from limen.edge import EdgeOccupancy
 from limen.message import Message, MessageHeader
 from limen.node.contract import PushOutcome, StepContext
 from limen.platform import PlatformClock
 from limen.policy import EdgePolicy
-from limen.telemetry import NodeTelemetry
 from limen.types import Ticks
+
+if TYPE_CHECKING:
+    from limen.edge import EdgeOccupancy
+    from limen.telemetry import NodeTelemetry
 
 
 class LookingContext:

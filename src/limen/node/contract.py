@@ -7,18 +7,20 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from limen.edge import EdgeOccupancy
 from limen.memory import HOST_ONLY, PlacementAcceptance
 from limen.message import BatchView, Message, MessageHeader
 from limen.platform import PlatformClock
 from limen.policy import Activation, EdgePolicy
-from limen.telemetry import NodeTelemetry
 from limen.types import MemoryClass, PayloadSpec, SequenceNumber, Ticks
+
+if TYPE_CHECKING:
+    from limen.edge import EdgeOccupancy
+    from limen.telemetry import NodeTelemetry
 
 
 class NodeKind(enum.Enum):
