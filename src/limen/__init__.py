@@ -55,7 +55,7 @@ else:
     __getattr__, __dir__ = lazily(
         __name__,
         {"limen.app": ("Model", "Report", "check", "load", "run")},
-        ("app", "compute", "edge", "io", "nodes", "runtime", "scheduling", "telemetry"),
+        ("app", "compute", "io", "nodes", "runtime", "scheduling"),
     )
 
 __version__ = "0.1.0"

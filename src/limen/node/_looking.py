@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
+from limen import edge as edge_layer
+from limen import telemetry as telemetry_layer
 from limen.message import Message, MessageHeader
 from limen.node.contract import PushOutcome, StepContext
 from limen.platform import PlatformClock
 from limen.policy import EdgePolicy
 from limen.types import Ticks
-
-if TYPE_CHECKING:
-    from limen.edge import EdgeOccupancy
-    from limen.telemetry import NodeTelemetry
 
 
 class LookingContext:
@@ -44,15 +40,15 @@ class LookingContext:
         return self._ctx.now_nanos
 
     @property
-    def telemetry(self) -> NodeTelemetry:
+    def telemetry(self) -> telemetry_layer.NodeTelemetry:
         """Ask the other context."""
         return self._ctx.telemetry
 
-    def in_occupancy(self, port: str) -> EdgeOccupancy:
+    def in_occupancy(self, port: str) -> edge_layer.EdgeOccupancy:
         """Ask the other context."""
         return self._ctx.in_occupancy(port)
 
-    def out_occupancy(self, port: str) -> EdgeOccupancy:
+    def out_occupancy(self, port: str) -> edge_layer.EdgeOccupancy:
         """Ask the other context."""
         return self._ctx.out_occupancy(port)
 

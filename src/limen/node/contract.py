@@ -7,20 +7,18 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from limen import edge as edge_layer
+from limen import telemetry as telemetry_layer
 from limen.memory import HOST_ONLY, PlacementAcceptance
 from limen.message import BatchView, Message, MessageHeader
 from limen.platform import PlatformClock
 from limen.policy import Activation, EdgePolicy
 from limen.types import MemoryClass, PayloadSpec, SequenceNumber, Ticks
-
-if TYPE_CHECKING:
-    from limen.edge import EdgeOccupancy
-    from limen.telemetry import NodeTelemetry
 
 
 class NodeKind(enum.Enum):
@@ -131,13 +129,13 @@ class StepContext(Protocol):
         """The same in nanoseconds."""
 
     @property
-    def telemetry(self) -> NodeTelemetry:
+    def telemetry(self) -> telemetry_layer.NodeTelemetry:
         """Where the node's own counts, gauges, durations and events go."""
 
-    def in_occupancy(self, port: str) -> EdgeOccupancy:
+    def in_occupancy(self, port: str) -> edge_layer.EdgeOccupancy:
         """Return how full an input's edge is."""
 
-    def out_occupancy(self, port: str) -> EdgeOccupancy:
+    def out_occupancy(self, port: str) -> edge_layer.EdgeOccupancy:
         """Return how full an output's edge is."""
 
     def in_peek_header(self, port: str) -> MessageHeader | None:
