@@ -1,5 +1,8 @@
 """What is decided about messages: plain immutable values and pure functions."""
 
+from typing import TYPE_CHECKING
+
+from limen._lazy import lazily
 from limen.policy._activation import (
     Activation,
     ActivationRule,
@@ -9,15 +12,6 @@ from limen.policy._activation import (
     inputs_ended,
     inputs_ready,
     next_period,
-)
-from limen.policy._admission import (
-    AdmissionDecision,
-    AdmissionVerdict,
-    Item,
-    Refusal,
-    RingView,
-    decide,
-    effective_deadline_ns,
 )
 from limen.policy._batching import (
     Batching,
@@ -54,6 +48,32 @@ from limen.policy._freshness import (
 )
 from limen.policy._liveness import Liveness, is_violated
 from limen.policy._node import InputPolicy, NodePolicy
+
+if TYPE_CHECKING:
+    from limen.policy._admission import (
+        AdmissionDecision,
+        AdmissionVerdict,
+        Item,
+        Refusal,
+        RingView,
+        decide,
+        effective_deadline_ns,
+    )
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "limen.policy._admission": (
+                "AdmissionDecision",
+                "AdmissionVerdict",
+                "Item",
+                "Refusal",
+                "RingView",
+                "decide",
+                "effective_deadline_ns",
+            ),
+        },
+    )
 
 __all__ = [
     "Activation",

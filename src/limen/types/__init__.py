@@ -1,9 +1,11 @@
 """The words everything else is said in: ids, ticks, dtypes, payload specs, classes, units."""
 
+from typing import TYPE_CHECKING
+
+from limen._lazy import lazily
 from limen.types._checks import require_type, require_whole
 from limen.types._classes import ClockDomainId, CriticalityClass, MemoryClass, QoSClass
 from limen.types._dtypes import DataType
-from limen.types._halves import BF16, F16, FloatClass
 from limen.types._ids import (
     INVALID_TOKEN,
     DeadlineNs,
@@ -43,6 +45,16 @@ from limen.types._units import (
     parse_offset_ns,
     parse_size_bytes,
 )
+
+if TYPE_CHECKING:
+    from limen.types._halves import BF16, F16, FloatClass
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "limen.types._halves": ("BF16", "F16", "FloatClass"),
+        },
+    )
 
 __all__ = [
     "BF16",
