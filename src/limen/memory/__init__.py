@@ -41,8 +41,12 @@ else:
         {
             "limen.memory._bounded": ("BoundedMemoryManager",),
             "limen.memory._checked": (
-                *("FREED", "POISON_BYTE", "CheckedBoundedMemoryManager"),
-                *("CheckedHeapMemoryManager", "CheckedManager", "CheckedSlots"),
+                "FREED",
+                "POISON_BYTE",
+                "CheckedBoundedMemoryManager",
+                "CheckedHeapMemoryManager",
+                "CheckedManager",
+                "CheckedSlots",
                 "CheckedStaticMemoryManager",
             ),
             "limen.memory._heap": ("HeapMemoryManager",),
@@ -50,8 +54,11 @@ else:
             "limen.memory._returns": ("ReturnRing", "SharedSlots"),
             "limen.memory._static": ("StaticMemoryManager",),
             "limen.memory.contract": (
-                *("HeaderStore", "MemoryManager", "MemoryStatistics"),
-                *("ReadGuard", "WriteGuard"),
+                "HeaderStore",
+                "MemoryManager",
+                "MemoryStatistics",
+                "ReadGuard",
+                "WriteGuard",
             ),
         },
     )

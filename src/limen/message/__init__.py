@@ -35,8 +35,15 @@ else:
             "limen.message._combine": ("joined_header", "window_header"),
             "limen.message._dlpack": ("DLPackBuffer", "from_dlpack", "to_dlpack"),
             "limen.message._layouts": (
-                *("Layout", "TensorView", "hwc", "matrix", "nchw", "nhwc"),
-                *("scalar", "sequence", "vector"),
+                "Layout",
+                "TensorView",
+                "hwc",
+                "matrix",
+                "nchw",
+                "nhwc",
+                "scalar",
+                "sequence",
+                "vector",
             ),
         },
     )
