@@ -81,6 +81,8 @@ def test_a_package_exports_sorted_names_that_exist(package: str) -> None:
         ("limen.nodes._a", "from limen.io import CsvSource"),
         ("limen.io._a", "from limen.app import Model"),
         ("limen.app._a", "from limen.cli import main"),
+        ("limen._lazy", "from limen.errors import LimenError"),
+        ("limen._lazy", "from limen.graph import Graph"),
     ],
 )
 def test_a_planted_upward_import_is_found(module: str, text: str) -> None:
@@ -96,6 +98,8 @@ def test_a_planted_upward_import_is_found(module: str, text: str) -> None:
         ("limen.app._a", "from limen.nodes import Window\nfrom limen.runtime import Runtime"),
         ("limen.cli._a", "from limen.app import load\nimport limen"),
         ("limen.__init__", "from limen.cli import main"),
+        ("limen.types.__init__", "from limen._lazy import lazily"),
+        ("limen.cli.__init__", "from limen._lazy import lazily"),
         ("limen.__main__", "from limen.cli import main"),
         ("limen.platform._a", "import time\nfrom time import monotonic_ns"),
         ("limen.edge._a", "import timeit\nimport limentools.runtime"),
