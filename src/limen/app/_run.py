@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from limen.app._report import Report
+from limen.codegen import Target, find_target, make_executor
 from limen.errors import Code, ConfigurationError
 from limen.graph import Graph, Problem, load_graph, refuse, verify
 from limen.node import SourceNode
@@ -75,6 +76,8 @@ def make_runtime(
     switches: TelemetrySwitches | None = None,
     *,
     checked: bool = False,
+    target: str | None = None,
+    built: Path | None = None,
 ) -> SingleThreadRuntime:
     """Verify a graph and return a runtime for one run of it; nothing has started yet.
 
@@ -86,14 +89,26 @@ def make_runtime(
         telemetry: Told of events and given the accounting.
         switches: Which parts of the telemetry there are.
         checked: Whether memory finds out which node misuses it, at a cost in time.
+        target: What it runs as: ``reference``, ``python``, ``native`` or ``auto``. If not given,
+            what the graph says, else ``python``.
+        built: Where native code lies that ``limen build`` made of this graph; it needs no compiler.
 
     Raises:
         GraphError: ``problems`` lists all that is wrong with it.
+        ConfigurationError: There is no such target, or it cannot be built here.
     """
     used = MonotonicClock() if clock is None else clock
     plan = check(graph, used, switches=switches)
-    return SingleThreadRuntime(
-        plan, used, log=log, on_event=on_event, telemetry=telemetry, checked=checked
+    chosen = find_target(target or graph.target or Target.PYTHON)
+    return make_executor(
+        plan,
+        used,
+        chosen,
+        log=log,
+        on_event=on_event,
+        telemetry=telemetry,
+        checked=checked,
+        built=built,
     )
 
 
@@ -106,6 +121,7 @@ def run(
     telemetry: Telemetry | None = None,
     switches: TelemetrySwitches | None = None,
     checked: bool = False,
+    target: str | None = None,
 ) -> Report:
     """Verify a graph, run it until all its sources have ended, and return the accounting.
 
@@ -117,12 +133,16 @@ def run(
         telemetry: Told of events and given the accounting; ``GraphTelemetry`` sends them to sinks.
         switches: Which parts of the telemetry there are; what is off costs nothing.
         checked: Whether memory finds out which node misuses it, at a cost in time.
+        target: What it runs as, as in ``make_runtime``.
 
     Raises:
         GraphError: The graph is not valid; nothing has started.
+        ConfigurationError: There is no such target, or it cannot be built here.
         LimenError: A node could not start.
     """
-    runtime = make_runtime(graph, clock, log, on_event, telemetry, switches, checked=checked)
+    runtime = make_runtime(
+        graph, clock, log, on_event, telemetry, switches, checked=checked, target=target
+    )
     return Report(runtime.run())
 
 

@@ -6,8 +6,10 @@ import enum
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, NoReturn, TextIO, cast
 
@@ -38,6 +40,8 @@ def execute(
     telemetry: Telemetry | None = None,
     *,
     checked: bool = False,
+    target: str | None = None,
+    built: Path | None = None,
 ) -> tuple[Report, ExitCode]:
     """Run a graph to its end, or until a signal or the end of our reader asks it to drain.
 
@@ -47,11 +51,21 @@ def execute(
         log: Where decisions are recorded.
         telemetry: Told of events.
         checked: Whether memory finds out which node misuses it, at a cost in time.
+        target: What it runs as; if not given, what the graph says, else ``auto``.
+        built: Where native code lies that was built ahead of time; None to build it here.
 
     Raises:
         LimenError: The graph is not valid, or a node could not start.
     """
-    runtime = make_runtime(graph, clock, log, telemetry=telemetry, checked=checked)
+    runtime = make_runtime(
+        graph,
+        clock,
+        log,
+        telemetry=telemetry,
+        checked=checked,
+        target=target or graph.target or "auto",
+        built=built,
+    )
     with (
         _signals(runtime.stop_handle) as received,
         _watched_stdout(runtime.stop_handle) as stdout,
@@ -59,7 +73,7 @@ def execute(
     ):
         runtime.start()
         try:
-            while runtime.step():
+            while runtime.advance():
                 redraw()
         finally:
             runtime.stop()
@@ -190,7 +204,20 @@ def _progress(runtime: SingleThreadRuntime) -> Iterator[Callable[[], None]]:
                 last = now
                 bar.update(task, description=_describe(runtime))
 
-        yield redraw
+        # Turns of a generated program end by themselves only where the graph waits.
+        over = threading.Event()
+        ticker = threading.Thread(target=_tick, args=(runtime, over), daemon=True)
+        ticker.start()
+        try:
+            yield redraw
+        finally:
+            over.set()
+            ticker.join()
+
+
+def _tick(runtime: SingleThreadRuntime, over: threading.Event) -> None:
+    while not over.wait(_REDRAW_NS / 1e9):
+        runtime.pause()
 
 
 def _describe(runtime: SingleThreadRuntime) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from limen.app import ModelWatcher, State, check, diagnose, json_line, load, set_speed
+from limen.cli._build import build
 from limen.cli._check import describe_plan, plan_json
 from limen.cli._conformance import check_conformance
 from limen.cli._demo import run_demo
@@ -83,6 +84,23 @@ _LogBytes = Annotated[
     ),
 ]
 
+_Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        metavar="NAME",
+        help="What the graph runs as: auto, reference, python or native. If not given, what its "
+        "file says, else auto: native where it can be built, else python.",
+    ),
+]
+_Built = Annotated[
+    Path | None,
+    typer.Option(
+        "--built",
+        metavar="DIR",
+        help="Native code made by limen build; needs no compiler here.",
+    ),
+]
 _Events = Annotated[
     Path | None,
     typer.Option("--events", metavar="FILE", help="Write events to a file, as JSON lines."),
@@ -101,6 +119,8 @@ def run(
     watch_model: _WatchModel = False,
     events: _Events = None,
     checked: _Checked = False,
+    target: _Target = None,
+    built: _Built = None,
 ) -> None:
     """Run a graph until its sources end; results on stdout, the accounting at the end."""
     _keep_apart({"FILE": file, "--log": log, "--log-bytes": log_bytes, "--events": events})
@@ -112,7 +132,9 @@ def run(
         event_file(events) as telemetry,
         _watching(graph, watch_model),
     ):
-        report, code = execute(graph, clock, decisions, telemetry, checked=checked)
+        report, code = execute(
+            graph, clock, decisions, telemetry, checked=checked, target=target, built=built
+        )
     if json:
         try:
             print(report.to_json(), flush=True)
@@ -127,6 +149,37 @@ def run(
         print(f"limen: the events are cut off: {printable(failure)}", file=sys.stderr)
         code = ExitCode.FAILED
     raise typer.Exit(code)
+
+
+@_app.command(name="build", epilog=_EPILOG)
+def build_command(
+    file: _File,
+    target: Annotated[
+        str, typer.Option("--target", metavar="NAME", help="python or native.")
+    ] = "native",
+    show: Annotated[
+        bool, typer.Option("--print", help="Print the generated text; build nothing.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Where the compiled code goes."),
+    ] = None,
+    no_metrics: Annotated[
+        bool, typer.Option("--no-metrics", help="Leave out what counts durations.")
+    ] = False,
+    allow_import: _Import = False,
+) -> None:
+    """Specialise a graph: print its text, or compile it to be shipped with it."""
+    if show == (output is not None):
+        raise ConfigurationError(
+            "limen build needs one of --print and -o",
+            remedy="write --print for the text, or -o DIR for compiled code",
+        )
+    text = build(_load(file, allow_import), target, output, metrics=not no_metrics)
+    if text is not None:
+        _say(text.removesuffix("\n"))
+    else:
+        print(f"limen: built {file} into {output}", file=sys.stderr)
 
 
 @_app.command(name="check", epilog=_EPILOG)

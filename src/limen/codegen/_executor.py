@@ -107,35 +107,45 @@ class ProgramRuntime(SingleThreadRuntime):
 
     def step(self) -> bool:
         """Make one decision: step a node or wait for the next instant; False once all ended."""
-        if self._enters:
-            # One turn, and no other behind it.
-            self._attention.append(True)
-            try:
-                if self._take_turns():
-                    return True
-            finally:
-                if not self._stop_handle.is_stopping:
-                    self._attention.clear()
+        return self._take_turns(most=1) or super().step()
+
+    def advance(self) -> bool:
+        """Make decisions until the graph waits, or ``pause`` is called; False once all ended."""
+        self._take_turns()
         return super().step()
+
+    def pause(self) -> None:
+        """Have ``advance`` return soon; from any thread."""
+        self._attention.append(True)
 
     def run(self) -> RunStatistics:
         """Start, step until all nodes have ended, stop, and return the accounting."""
         self.start()
         try:
-            going = True
-            while going:
-                if self._enters and not self._attention:
-                    self._take_turns()
-                going = super().step()
+            while self.advance():
+                pass
         finally:
             self.stop()
         return self.statistics()
 
-    def _take_turns(self) -> bool:
-        """Let the Program take turns where it can; whether it stepped a node."""
-        due = self._due()
-        if not self._may_enter(due):
+    def statistics(self) -> RunStatistics:
+        """Return the accounting so far; exact between steps."""
+        self._turns.settle()
+        return super().statistics()
+
+    def _take_turns(self, most: int | None = None) -> bool:
+        """Let the Program take turns where it can; whether it stepped a node.
+
+        Args:
+            most: 1 to have it step one node at most; None for as many as it can.
+        """
+        # Whoever asks for the reference behind this line is heard: a stop is looked at next.
+        self._attention.clear()
+        due = self._due() if self._enters else 0
+        if not self._enters or not self._may_enter(due):
             return False
+        if most is not None:
+            self._attention.append(True)
         state = self._load(due)
         self._turns.state = state
         try:

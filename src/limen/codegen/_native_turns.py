@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Protocol
 
 from limen.codegen._bound import Bound, entry_values, waiting_of
-from limen.codegen._cython import print_cython
-from limen.codegen._native import build
 from limen.codegen._program import Program, Why
 from limen.codegen._turns import LAST_PLACE, Entry, Left, Pending, Turns, World
 from limen.types import Ticks
@@ -28,20 +27,16 @@ class _Compiled(Protocol):
 
 
 class NativeTurns(Turns):
-    """Builds the printed text, or takes it from the cache, and runs it.
+    """Runs the printed text, compiled.
 
     Args:
         program: What to run.
         world: What its names stand for.
-
-    Raises:
-        ConfigurationError: It cannot be built here.
+        module: What was built of it.
     """
 
-    def __init__(self, program: Program, world: World) -> None:
+    def __init__(self, program: Program, world: World, module: ModuleType) -> None:
         super().__init__()
-        self.text = print_cython(program)
-        module = build(self.text, program.digest)
         self._compiled: _Compiled = module.Turns(Bound(world))
         self._columns = {queue.edge: queue.columns for queue in program.queues}
         self._histograms = [world.histograms[h.name] for h in program.histograms]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
+from limen.codegen._cython import print_cython
 from limen.codegen._executor import ProgramRuntime
 from limen.codegen._lower import lower_program
+from limen.codegen._native import build, load_built
 from limen.codegen._native import why_not as why_no_native
 from limen.codegen._native_turns import NativeTurns
 from limen.codegen._program import Program
@@ -65,6 +68,7 @@ def make_executor(
     on_event: Callable[[PolicyEvent], None] | None = None,
     telemetry: Telemetry | None = None,
     checked: bool = False,
+    built: Path | None = None,
 ) -> SingleThreadRuntime:
     """Return what runs a Plan as a target, for one run; nothing has started yet.
 
@@ -80,9 +84,11 @@ def make_executor(
         on_event: Told of every violation of a constraint as it happens.
         telemetry: Told of events and given the accounting.
         checked: Whether memory finds out who misuses it.
+        built: Where native code lies that was built ahead of time; None to build it here.
 
     Raises:
-        ConfigurationError: ``native`` is asked for and cannot be built here.
+        ConfigurationError: ``native`` is asked for and cannot be built here, or what was built
+            ahead of time is of another graph or machine.
     """
     if target is Target.REFERENCE or checked:
         return SingleThreadRuntime(
@@ -100,7 +106,7 @@ def make_executor(
         plan,
         clock,
         program,
-        _binder(program, target),
+        _binder(program, target, built),
         drain_ns=drain_ns,
         log=log,
         on_event=on_event,
@@ -108,13 +114,17 @@ def make_executor(
     )
 
 
-def _binder(program: Program, target: Target) -> Callable[[World], Turns]:
+def _binder(program: Program, target: Target, built: Path | None) -> Callable[[World], Turns]:
     """Return what binds a Program to its world on a target."""
     if target is Target.PYTHON or not program.holds_any:
         return lambda world: PythonTurns(program, world)
+    if built is not None:
+        module = load_built(built, program.digest)
+        return lambda world: NativeTurns(program, world, module)
     missing = why_no_native()
     if missing is None:
-        return lambda world: NativeTurns(program, world)
+        module = build(print_cython(program), program.digest)
+        return lambda world: NativeTurns(program, world, module)
     if target is Target.NATIVE:
         raise ConfigurationError(
             f"graph {program.name!r} cannot be built as native code: {missing}",

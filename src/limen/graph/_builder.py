@@ -20,6 +20,8 @@ class Graph:
         name: What reports call it.
         scheduler: ``"round_robin"``; ``"edf"`` for earliest deadline first, ``"criticality"`` for
             the most critical first, ``"throughput"`` for whoever has most to do.
+        target: What it runs as: ``"auto"``, ``"reference"``, ``"python"`` or ``"native"``; None
+            leaves it to whoever runs it.
         clock_offsets: By clock domain of a source, what is to be added to its instants to give
             those of the graph's clock: text with a unit, ``"-3ms"`` as well.
     """
@@ -29,12 +31,16 @@ class Graph:
         name: str,
         *,
         scheduler: str = "round_robin",
+        target: str | None = None,
         clock_offsets: Mapping[int, str] | None = None,
     ) -> None:
         require_type("the graph's name", name, str, "give it as text")
         require_type("scheduler", scheduler, str, 'write "round_robin", "edf" or a sibling')
         self.name = name
+        if target is not None:
+            require_type("target", target, str, 'write "auto", "python" or a sibling')
         self.scheduler = scheduler
+        self.target = target
         self._clock_offsets_ns: dict[int, int] = {}
         if clock_offsets is not None:
             require_type("clock_offsets", clock_offsets, Mapping, 'write {1: "5ms"}')
@@ -173,6 +179,7 @@ class Graph:
             tuple(self._edges),
             self.scheduler,
             dict(self._clock_offsets_ns),
+            self.target,
         )
 
 

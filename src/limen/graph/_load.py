@@ -12,6 +12,7 @@ from limen.graph._edge_policies import edge_policy
 from limen.graph._node_policies import node_policy
 from limen.graph._problems import Problem, refuse
 from limen.graph._read import read_tables
+from limen.graph._spec import TARGETS
 from limen.graph._verify import SCHEDULERS
 from limen.node import Node
 from limen.types import nearest
@@ -125,7 +126,7 @@ class _Loader:
 
     def _runtime(self) -> None:
         table = self._table("runtime")
-        self._keys("runtime", table, ("clock_offsets", "scheduler"))
+        self._keys("runtime", table, ("clock_offsets", "scheduler", "target"))
         self._clock_offsets(table.get("clock_offsets", {}))
         scheduler = table.get("scheduler", "round_robin")
         if isinstance(scheduler, str) and scheduler in SCHEDULERS:
@@ -136,6 +137,16 @@ class _Loader:
                 "runtime.scheduler",
                 f"unknown scheduler {scheduler!r}",
                 nearest(str(scheduler), SCHEDULERS),
+            )
+        target = table.get("target")
+        if target is None or (isinstance(target, str) and target in TARGETS):
+            self.loaded.graph.target = target
+        else:
+            self._report(
+                Code.INVALID_VALUE,
+                "runtime.target",
+                f"unknown target {target!r}",
+                nearest(str(target), TARGETS),
             )
 
     def _clock_offsets(self, table: object) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from limen.node import Node
 from limen.policy import EdgePolicy, NodePolicy
+
+TARGETS: Final = ("auto", "reference", "python", "native")
+"""What a graph can run as; ``limen.codegen`` says what each of them is."""
 
 
 class Endpoint(NamedTuple):
@@ -73,6 +76,7 @@ class GraphSpec:
         edges: In the order they were connected; their indices.
         scheduler: Name of the dequeue policy.
         clock_offsets_ns: By clock domain, what is added to its instants to give the graph's own.
+        target: What it runs as, where it says so; None leaves it to whoever runs it.
     """
 
     name: str
@@ -80,3 +84,4 @@ class GraphSpec:
     edges: tuple[EdgeSpec, ...]
     scheduler: str = "round_robin"
     clock_offsets_ns: Mapping[int, int] = field(default_factory=dict)
+    target: str | None = None

@@ -27,7 +27,7 @@ from limen.graph._order import order_nodes
 from limen.graph._placement import output_problem, placement_problem
 from limen.graph._problems import Problem, refuse
 from limen.graph._rings import resolve_rings
-from limen.graph._spec import EdgeSpec, Endpoint, GraphSpec, NodeSpec
+from limen.graph._spec import TARGETS, EdgeSpec, Endpoint, GraphSpec, NodeSpec
 from limen.node import FunctionNode, Node, NodePorts, SinkNode, SourceNode
 from limen.types import NodeIndex, PayloadSpec, PortId, PortIndex, TensorSpec, nearest
 
@@ -141,6 +141,13 @@ class _Check:
                 "scheduler",
                 f"unknown scheduler {self.spec.scheduler!r}",
                 nearest(self.spec.scheduler, SCHEDULERS),
+            )
+        if self.spec.target is not None and self.spec.target not in TARGETS:
+            self._report(
+                Code.INVALID_VALUE,
+                "target",
+                f"unknown target {self.spec.target!r}",
+                nearest(self.spec.target, TARGETS),
             )
         for name, count in Counter(node.name for node in self.spec.nodes).items():
             if count > 1:

@@ -277,6 +277,13 @@ class SingleThreadRuntime(LimenRuntime):
             self._journal.note("graph", "halt")
         self._notes.append(f"halted by a misuse of memory: {error}")
 
+    def advance(self) -> bool:
+        """Make decisions, one or many, until the graph waits; False once all nodes have ended."""
+        return self.step()
+
+    def pause(self) -> None:
+        """Have ``advance`` return soon; from any thread. Here it always does."""
+
     def stop(self) -> None:
         """End what has not ended and release every node; idempotent."""
         if self._state is not _State.RUNNING:
