@@ -102,14 +102,16 @@ class ProcessNode(Node):
 
     def direct_call(self) -> DirectCall | None:
         """Return the function of one payload, where that is all that a step calls."""
-        own, signature = type(self), self._read()
-        overridden = (
+        own = type(self)
+        if (
             own.step is not ProcessNode.step
             or own.process_message is not ProcessNode.process_message
             or own._result is not ProcessNode._result
-        )
+        ):
+            return None
+        signature = self._read()
         simple = len(signature.inputs) == 1 and not signature.fields and not signature.with_out
-        if overridden or self.takes_windows or not simple:
+        if self.takes_windows or not simple:
             return None
         return DirectCall(CallForm.PAYLOAD, self._processor(), self._result)
 
