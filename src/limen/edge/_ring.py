@@ -98,6 +98,11 @@ class Ring(Edge):
         self._bytes += header.payload_size_bytes
         return PushResult.ENQUEUED
 
+    def put_back(self, token: MessageToken, header: MessageHeader, pushed: Ticks) -> None:
+        """Append what waited here before and was taken out for a while; closed or not."""
+        self._append(Entry(token, header, pushed))
+        self._bytes += header.payload_size_bytes
+
     def try_pop(self) -> MessageToken:
         """Take the token in front, INVALID_TOKEN if none waits."""
         if len(self) == 0:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from limen.edge import open_edge
+from limen.edge import Ring, open_edge
+from limen.errors import LifecycleError
 from limen.memory import ReturnRing, SharedSlots
 from limen.message import Message, MessageFlags, MessageHeader
 from limen.policy import (
@@ -369,11 +370,17 @@ class Link(ProducerSide):
         Args:
             waiting: Oldest first.
             done: What happened to the edge since ``lend``.
+
+        Raises:
+            LifecycleError: The edge is none of our own rings.
         """
+        ring = self.edge
+        if not isinstance(ring, Ring):
+            raise LifecycleError(f"{type(ring).__qualname__} takes nothing back")
         for header, payload, pushed in waiting:
             token = self.manager.store(Message(header, payload))
             self.slots.lend(token, 1)
-            self.producer.try_push(token, header, pushed)
+            ring.put_back(token, header, pushed)
             self.last_push = pushed
         self.offered += done.offered
         self.pushed += done.offered - done.refused
