@@ -7,9 +7,9 @@ from typing import assert_never
 
 from limen.codegen._program import Column
 from limen.codegen._turns import Entry, World
-from limen.message import Message, MessageHeader
+from limen.message import Message, MessageFlags, MessageHeader
 from limen.node import Produced
-from limen.types import QoSClass, Ticks
+from limen.types import MemoryClass, QoSClass, Ticks
 
 
 class Bound:
@@ -29,6 +29,11 @@ class Bound:
         self.new_header = MessageHeader
         self.produced = Produced
         self.usual_qos = QoSClass.BEST_EFFORT
+        # What a source's header says beside identity, times and size.
+        self.usual_head = (
+            *(None, None, QoSClass.BEST_EFFORT),
+            *(MessageFlags.NONE, MemoryClass.HOST, world.domain),
+        )
 
 
 def entry_values(columns: Sequence[Column], waiting: Iterable[Entry]) -> list[tuple[object, ...]]:

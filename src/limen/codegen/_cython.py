@@ -34,6 +34,7 @@ from limen.codegen._program import (
     statements,
 )
 from limen.codegen._python import UNSTATED, WHY, trace_base
+from limen.codegen._support import SUPPORT
 from limen.codegen._text import Text, heading
 from limen.codegen._turns import lasting_variables
 from limen.node import CallForm
@@ -46,78 +47,7 @@ _DIRECTIVES = (
     "initializedcheck=False",
     "cdivision=True",
 )
-_SUPPORT = '''
-from cpython.exc cimport PyErr_ExceptionMatches, PyErr_Fetch, PyErr_NormalizeException
-from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject, Py_XDECREF
-from libc.string cimport memset
 
-cdef extern from *:
-    """
-    #include <time.h>
-
-    /* The clock that Python calls monotonic. */
-    static inline long long machine_ns(void) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (long long)now.tv_sec * 1000000000 + now.tv_nsec;
-    }
-
-    /* Buckets, overflow, count, least, most: as limen.telemetry.Histogram sorts durations. */
-    static inline void record(long long *row, long long value) {
-        long long place;
-        int shift;
-        if (value < 0) value = 0;
-        if (row[BUCKETS + 1] == 0 || value < row[BUCKETS + 2]) row[BUCKETS + 2] = value;
-        if (value > row[BUCKETS + 3]) row[BUCKETS + 3] = value;
-        row[BUCKETS + 1] += 1;
-        shift = value < 64 ? 0 : 58 - __builtin_clzll((unsigned long long)value);
-        place = ((long long)shift << 5) + (value >> shift);
-        row[place < BUCKETS ? place : BUCKETS] += 1;
-    }
-    """
-    long long machine_ns() noexcept nogil
-    void record(long long *row, long long value) noexcept nogil
-    PyObject *call_one "PyObject_CallOneArg"(PyObject *function, PyObject *argument) noexcept
-    PyObject *call_many "PyObject_Vectorcall"(
-        PyObject *function, PyObject **arguments, size_t count, PyObject *names) noexcept
-    Py_ssize_t size_of "PyList_GET_SIZE"(list items) noexcept
-
-
-cdef object caught():
-    """Take over what a call raised; what is no Exception goes on being raised."""
-    cdef PyObject *kind = NULL
-    cdef PyObject *error = NULL
-    cdef PyObject *trace = NULL
-    if not PyErr_ExceptionMatches(Exception):
-        return None
-    PyErr_Fetch(&kind, &error, &trace)
-    PyErr_NormalizeException(&kind, &error, &trace)
-    found = <object>error
-    if trace is not NULL:
-        found = found.with_traceback(<object>trace)
-    Py_XDECREF(kind)
-    Py_XDECREF(error)
-    Py_XDECREF(trace)
-    return found
-
-
-cdef inline object made(PyObject *result):
-    """Own what a call made, or raise what it raised."""
-    if result is NULL:
-        again()
-    found = <object>result
-    Py_DECREF(found)
-    return found
-
-
-cdef int again() except -1:
-    """Go on raising."""
-    return -1
-
-
-cdef inline void clear(long long *row) noexcept:
-    memset(row, 0, sizeof(long long) * (BUCKETS + 4))
-'''.strip("\n")
 
 
 def print_cython(program: Program) -> str:
@@ -128,7 +58,7 @@ def print_cython(program: Program) -> str:
     text = Text()
     text.add(f"# cython: {', '.join(_DIRECTIVES)}")
     text.add(*heading(program, "native"), "")
-    text.add(*_SUPPORT.replace("BUCKETS", str(HISTOGRAM_BUCKETS)).split("\n"), "", "")
+    text.add(*SUPPORT.replace("BUCKETS", str(HISTOGRAM_BUCKETS)).split("\n"), "", "")
     text.add("cdef class Turns:")
     with text.deeper():
         text.add('"""Takes the turns of the graph; what its names stand for is given once."""', "")
@@ -153,13 +83,13 @@ def _objects(program: Program) -> Iterator[tuple[str, str]]:
         yield "domain", "bound.domain"
         yield "produced", "bound.produced"
         yield "usual_qos", "bound.usual_qos"
+        yield "usual_head", "bound.usual_head"
         yield (
             "names",
             "('trace_id', 'sequence', 'creation_tick', 'origin_tick', "
             + ("'payload_size_bytes', 'clock_domain')"),
         )
-    forms = {s.form for b in program.blocks for s in statements(b.body) if isinstance(s, Invoke)}
-    if CallForm.CONSUME in forms:
+    if _consumes(program):
         yield "message", "bound.message"
         yield "resized", "bound.resized"
     for block in program.blocks:
@@ -183,8 +113,32 @@ def _fields(program: Program, text: Text) -> None:
         text.add(f"cdef long long {queue.name}_head")
         for column in queue.columns:
             text.add(f"cdef {_column_type(column)}{queue.name}_{column.value}[{queue.capacity}]")
+    if _has(program, Head):
+        text.add("cdef Py_ssize_t made_at[6], head_at[11]")
+        text.add(f"cdef PyObject *spare[{SPARE_HEADERS}]", "cdef long long spares")
+    if _consumes(program):
+        text.add("cdef Py_ssize_t message_at[2]")
     if program.histograms:
-        text.add(f"cdef long long rows[{len(program.histograms)}][{HISTOGRAM_BUCKETS + 4}]")
+        text.add(f"cdef long long rows[{len(program.histograms)}][{HISTOGRAM_BUCKETS + 3}]")
+
+
+SPARE_HEADERS = 64
+"""Headers that are kept to be used again, once nobody else holds them."""
+
+_MADE = ("payload", *UNSTATED, "qos", "degrade_allowed")
+_HEAD = (
+    *("trace_id", "sequence", "creation_tick", "origin_tick", "payload_size_bytes"),
+    *("deadline_ns", "max_age_ns", "qos", "flags", "memory_class", "clock_domain"),
+)
+
+
+def _places(program: Program) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield where members of structs are told to lie: the array, the struct, the members."""
+    if _has(program, Head):
+        yield "made_at", "produced", _MADE
+        yield "head_at", "new_header", _HEAD
+    if _consumes(program):
+        yield "message_at", "message", ("header", "payload")
 
 
 def _column_type(column: Column) -> str:
@@ -197,8 +151,16 @@ def _methods(program: Program, text: Text) -> None:
         text.add("self.attention = bound.attention", "self.epoch = bound.epoch")
         for name, where in _objects(program):
             text.add(f"self.{name} = {where}")
+        for row in range(len(program.histograms)):
+            text.add(f"clear(self.rows[{row}])")
+        for name, kind, members in _places(program):
+            for i, member in enumerate(members):
+                text.add(f"self.{name}[{i}] = place_in(bound.{kind}, b{member!r})")
     text.add("", "def __dealloc__(self):")
     with text.deeper():
+        if _has(program, Head):
+            text.add("while self.spares:", "    self.spares -= 1")
+            text.add("    Py_XDECREF(self.spare[self.spares])")
         for queue in program.queues:
             _empty(queue, text)
         text.add("pass")
@@ -251,7 +213,7 @@ def _methods(program: Program, text: Text) -> None:
     with text.deeper():
         if program.histograms:
             text.add("cdef long long i")
-            text.add(f"found = [self.rows[row][i] for i in range({HISTOGRAM_BUCKETS + 4})]")
+            text.add(f"found = [self.rows[row][i] for i in range({HISTOGRAM_BUCKETS + 3})]")
             text.add("clear(self.rows[row])", "return found")
         else:
             text.add("return []")
@@ -281,7 +243,7 @@ def _take(program: Program, text: Text) -> None:
         text.add(f"cdef long long {name} = self.{name}")
     text.add("cdef long long epoch = self.epoch", "cdef PyObject *given[6]", "cdef PyObject *came")
     text.add("cdef object header = None, payload = None, result = None, failure = None")
-    text.add("cdef object evicted = None, first = None, second = None, third = None")
+    text.add("cdef object kept = None, evicted = None, first = None, second = None, third = None")
     for name, _ in _objects(program):
         text.add(f"cdef object {name} = self.{name}")
     text.add("cdef list attention = self.attention", "node = turn", "while True:")
@@ -386,27 +348,57 @@ def _invoke(program: Program, block: Block, call: Invoke, text: Text) -> None:
                 header = f"resized({block.node}, {header}, {payload})"
             text.add(f"first = {header}", "given[0] = <PyObject *>first")
             text.add(f"given[1] = <PyObject *>{payload}")
-            text.add("second = made(call_many(<PyObject *>message, given, 2, NULL))")
-            text.add(f"third = {now}", "given[0] = <PyObject *>second")
+            text.add("if kept is None:")
+            text.add("    kept = made(call_many(<PyObject *>message, given, 2, NULL))", "else:")
+            text.add("    put(<PyObject *>kept, self.message_at[0], given[0])")
+            text.add("    put(<PyObject *>kept, self.message_at[1], given[1])")
+            text.add(f"third = {now}", "given[0] = <PyObject *>kept")
             text.add("given[1] = <PyObject *>third")
-            text.add(f"came = call_many({function}, given, 2, NULL)", "second = None")
+            text.add(f"came = call_many({function}, given, 2, NULL)", "first = None")
         case unreachable:
             assert_never(unreachable)
     text.add("if came is NULL:")
     with text.deeper():
+        if call.form is CallForm.CONSUME:
+            text.add("kept = None")
         text.add("failure = caught()", "if failure is None:", "    why = -1", "    break")
         _body(program, block, call.failed, text)
     text.add(f"{call.result.name} = <object>came", "Py_DECREF(result)")
+    if call.form is CallForm.CONSUME:
+        _let_go(program, text)
+
+
+def _let_go(program: Program, text: Text) -> None:
+    """Use message and header again, where the sink has kept neither."""
+    text.add("if is_alone(<PyObject *>kept):")
+    text.add("    put(<PyObject *>kept, self.message_at[0], <PyObject *>None)")
+    text.add("    put(<PyObject *>kept, self.message_at[1], <PyObject *>None)")
+    text.add("else:", "    kept = None")
+    if _has(program, Head):
+        text.add(f"if self.spares < {SPARE_HEADERS} and is_alone(<PyObject *>header) and is_usual(")
+        text.add("    <PyObject *>header, <PyObject *>new_header, self.head_at, <PyObject *>usual_head")
+        text.add("):", "    self.spare[self.spares] = <PyObject *>header", "    Py_INCREF(header)")
+        text.add("    self.spares += 1", "    header = None")
 
 
 def _head(node: int, sequence: str, size: int, target: Var, text: Text) -> None:
-    text.add(f"first = {trace_base(node)} + {sequence}", f"second = {sequence}", "third = now")
-    text.add("given[0] = <PyObject *>first", "given[1] = <PyObject *>second")
-    text.add("given[2] = <PyObject *>third", "given[3] = <PyObject *>third")
-    text.add(f"evicted = {size}", "given[4] = <PyObject *>evicted")
-    text.add("given[5] = <PyObject *>domain")
-    call = "call_many(<PyObject *>new_header, given, 0, <PyObject *>names)"
-    text.add(f"{target.name} = made({call})")
+    """Make a header, of one that nobody holds any more where there is such."""
+    name, trace = target.name, f"{trace_base(node)} + {sequence}"
+    text.add("if self.spares:")
+    with text.deeper():
+        text.add("self.spares -= 1", "came = self.spare[self.spares]")
+        text.add(f"{name} = <object>came", f"Py_DECREF({name})")
+        for place, number in enumerate((trace, sequence, "now")):
+            text.add(f"put_number(came, self.head_at[{place}], {number})")
+        text.add("put(came, self.head_at[3], member(came, self.head_at[2]))")
+        text.add(f"put_number(came, self.head_at[4], {size})")
+    text.add("else:")
+    with text.deeper():
+        text.add(f"first = {trace}", f"second = {sequence}", "third = now", f"evicted = {size}")
+        for place, value in enumerate(("first", "second", "third", "third", "evicted", "domain")):
+            text.add(f"given[{place}] = <PyObject *>{value}")
+        call = "call_many(<PyObject *>new_header, given, 0, <PyObject *>names)"
+        text.add(f"{name} = made({call})", "evicted = None")
 
 
 def _expression(expression: Expression) -> str:
@@ -426,18 +418,22 @@ def _expression(expression: Expression) -> str:
         case IsNone(operand=operand):
             return f"({operand.name} is None)"
         case Fits(operand=operand, node=node, form=CallForm.PRODUCE):
-            made = operand.name
-            unset = " and ".join(f"{made}.{name} is None" for name in UNSTATED)
+            kinds = f"<PyObject *>produced, <PyObject *>kind_{node}"
             return (
-                f"(type({made}) is produced and type({made}.payload) is kind_{node} and {unset} "
-                f"and {made}.qos is usual_qos and not {made}.degrade_allowed)"
+                f"is_plain(<PyObject *>{operand.name}, {kinds}, self.made_at, "
+                "<PyObject *>usual_qos)"
             )
         case Fits(operand=operand, node=node):
             return f"(type({operand.name}) is kind_{node})"
         case Made(operand=operand):
-            return f"{operand.name}.payload"
+            return f"<object>member(<PyObject *>{operand.name}, self.made_at[0])"
         case unreachable:
             assert_never(unreachable)
+
+
+def _consumes(program: Program) -> bool:
+    forms = {s.form for b in program.blocks for s in statements(b.body) if isinstance(s, Invoke)}
+    return CallForm.CONSUME in forms
 
 
 def _has(program: Program, kind: type) -> bool:

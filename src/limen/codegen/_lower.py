@@ -41,6 +41,7 @@ from limen.codegen._program import (
     Why,
     verify_program,
 )
+from limen.codegen._reads import reads
 from limen.message import payload_size_bytes
 from limen.node import CallForm, NodeKind, SourceNode
 from limen.policy import AdmissionPolicy, Periodic, RetentionMode
@@ -180,14 +181,15 @@ class _Lowering:
         off = self._state(f"n{index}_off", Kind.BOOL)
         held = self._state(f"n{index}_held", Kind.BOOL)
         made = self._state(f"n{index}_made")
+        looks = self._looks(node)
         step = [
             # It has to be told that it was held back.
             If(held, (Exit(Why.DECIDE, index),)),
             *self._begin(node),
             # Who was called before this did not need the instant behind its call.
-            Sample() if self._is_lazy else None,
+            Sample() if self._is_lazy and looks else None,
             self._begun(),
-            self._invoke(node, CallForm.PRODUCE, (NOW,)),
+            self._invoke(node, CallForm.PRODUCE, (NOW if looks else Const(0),)),
             Sample(node.sim_cost_ticks),
             self._record(node, "latency", _since(_BEGUN)),
             If(Not(Fits(_RESULT, index, CallForm.PRODUCE)), (Exit(Why.UNUSUAL, index),)),
@@ -216,8 +218,9 @@ class _Lowering:
         closed = Var(f"{into.name}_closed", Kind.BOOL)
         targets = [_COLUMNS[column] for column in into.columns]
         arguments: tuple[Expression, ...] = (_PAYLOAD,)
+        looks = form is CallForm.CONSUME and self._looks(node)
         if form is CallForm.CONSUME:
-            arguments = (_HEADER, _PAYLOAD, NOW)
+            arguments = (_HEADER, _PAYLOAD, NOW if looks else Const(0))
         step: list[Statement | None] = [
             *self._begin(node),
             Pop(into.name, tuple(targets)),
@@ -225,7 +228,7 @@ class _Lowering:
             Set(into.length, Binary(Operator.SUBTRACT, into.length, Const(1))),
             self._relieve(into),
             self._record(node, "wait", _since(_PUSHED)),
-            Sample() if self._is_lazy and form is CallForm.CONSUME else None,
+            Sample() if self._is_lazy and looks else None,
             self._begun(),
             self._invoke(node, form, arguments),
             self._sample(node, outs),
@@ -254,6 +257,11 @@ class _Lowering:
         return (If(_all(tests), _kept(step), (ended, *self._pass(node))),)
 
     # Parts of turns.
+
+    def _looks(self, node: NodePlan) -> bool:
+        """Whether a source or sink looks at the instant that it is given."""
+        call = node.node.direct_call()
+        return call is None or reads(call.function, 0 if call.form is CallForm.PRODUCE else 1)
 
     def _begun(self) -> Statement | None:
         return Set(_BEGUN, NOW) if self.plan.switches.histograms else None

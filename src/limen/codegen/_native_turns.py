@@ -65,8 +65,8 @@ class NativeTurns(Turns):
     def settle(self) -> None:
         """Bring the histograms up to date."""
         for row, histograms in enumerate(self._histograms):
-            *counts, count, least, most = self._compiled.histogram(row)
-            if count:
+            *counts, least, most = self._compiled.histogram(row)
+            if most >= least:
                 places = [place for place, number in enumerate(counts) if number]
                 for histogram in histograms:
                     histogram.add(places, [counts[place] for place in places], least, most)
