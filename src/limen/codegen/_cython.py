@@ -49,7 +49,6 @@ _DIRECTIVES = (
 )
 
 
-
 def print_cython(program: Program) -> str:
     """Return the Program as the text of a Cython module with a class ``Turns``.
 
@@ -238,7 +237,7 @@ def _take(program: Program, text: Text) -> None:
     lasting = [var.name for var in lasting_variables(program)]
     heads = [f"{queue.name}_head" for queue in program.queues]
     text.add('"""Take turns from a node on; return why it was left, and at which node."""')
-    text.add("cdef long long idle = 0, pushed = 0, creation = 0, begun = 0, slot, why = 0, node")
+    text.add("cdef long long pushed = 0, creation = 0, begun = 0, slot, why = 0, node")
     for name in [*lasting, *heads]:
         text.add(f"cdef long long {name} = self.{name}")
     text.add("cdef long long epoch = self.epoch", "cdef PyObject *given[6]", "cdef PyObject *came")
@@ -376,7 +375,9 @@ def _let_go(program: Program, text: Text) -> None:
     text.add("else:", "    kept = None")
     if _has(program, Head):
         text.add(f"if self.spares < {SPARE_HEADERS} and is_alone(<PyObject *>header) and is_usual(")
-        text.add("    <PyObject *>header, <PyObject *>new_header, self.head_at, <PyObject *>usual_head")
+        text.add(
+            "    <PyObject *>header, <PyObject *>new_header, self.head_at, <PyObject *>usual_head"
+        )
         text.add("):", "    self.spare[self.spares] = <PyObject *>header", "    Py_INCREF(header)")
         text.add("    self.spares += 1", "    header = None")
 

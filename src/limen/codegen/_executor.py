@@ -335,20 +335,20 @@ class ProgramRuntime(SingleThreadRuntime):
             spec = plan.outputs[0].spec if plan.outputs else None
             if isinstance(spec, ObjectSpec):
                 kinds[int(plan.index)] = spec.type
+            ages = [counters.age]
             if not plan.outputs:
                 root = root_of(self.plan, plan)
                 self._roots[plan.index] = root
                 path = counters.paths.setdefault(
                     root, PathCounters(histograms=self._journal.switches.histograms)
                 )
-            for what, histogram in (
-                ("wait", counters.wait),
-                ("latency", counters.latency),
-                ("age", counters.age),
-                ("path", None if plan.outputs else path.age),
+                ages.append(path.age)
+            for what, kept in (
+                ("wait", [counters.wait]),
+                ("latency", [counters.latency]),
+                ("age", ages),
             ):
-                if histogram is not None:
-                    histograms[f"n{plan.index}_{what}"] = [histogram]
+                histograms[f"n{plan.index}_{what}"] = [h for h in kept if h is not None]
         return World(
             calls=calls,
             kinds=kinds,

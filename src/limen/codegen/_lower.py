@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from limen.codegen._program import (
     ATTENTION,
     DUE,
-    IDLE,
     LAST,
     NOW,
     Binary,
@@ -247,8 +246,6 @@ class _Lowering:
                 )
             )
         step.append(self._record(node, "age", _since(_CREATION)))
-        if not node.outputs:
-            step.append(self._record(node, "path", _since(_CREATION)))
         step += self._end(node)
         ready = Binary(Operator.LESS, Const(0), into.length)
         # It may be that the stream has ended: that is for the judge to say.
@@ -284,15 +281,12 @@ class _Lowering:
         test: Expression = ATTENTION
         if _has_timed(self.plan):
             test = Binary(Operator.OR, test, Binary(Operator.AT_MOST, DUE, NOW))
-        return (Set(IDLE, Const(0)), If(test, (Exit(Why.DECIDE, node.index),)))
+        return (If(test, (Exit(Why.DECIDE, node.index),)),)
 
     def _pass(self, node: NodePlan) -> tuple[Statement, ...]:
-        """Count a turn at which nothing was done; a whole round of them leaves the Program."""
-        count = Const(len(self.plan.nodes))
-        return (
-            Set(IDLE, Binary(Operator.ADD, IDLE, Const(1))),
-            If(Binary(Operator.EQUAL, IDLE, count), (Exit(Why.DECIDE, node.index),)),
-        )
+        """Leave the Program where the turn is back at who was stepped last: all have passed."""
+        test = Binary(Operator.EQUAL, LAST, Const(node.index))
+        return (If(test, (Exit(Why.DECIDE, node.index),)),)
 
     def _invoke(
         self, node: NodePlan, form: CallForm, arguments: tuple[Expression, ...]

@@ -313,7 +313,7 @@ class Histogram:
     Attributes:
         name: How statements call it.
         node: Index of the node it belongs to.
-        what: ``wait``, ``latency``, ``age`` or ``path``.
+        what: ``wait``, ``latency`` or ``age``.
     """
 
     name: str
@@ -325,8 +325,8 @@ class Histogram:
 class Program:
     """A Plan as straight-line code: nodes take their turns in a circle until an Exit.
 
-    ``turn`` is where it begins, ``last`` the node that was stepped last; ``idle`` counts turns in a
-    row at which nothing was stepped.
+    ``turn`` is where it begins, ``last`` the node that was stepped last: at its next turn all the
+    others have passed.
 
     Attributes:
         name: The graph's.
@@ -364,12 +364,11 @@ class Program:
 
 
 TURN = Var("turn")
-IDLE = Var("idle")
 NOW = Var("now")
 DUE = Var("due")
 ATTENTION = Var("attention", Kind.BOOL)
 LAST = Var("last")
-OWN = (TURN, IDLE, LAST, NOW, DUE, ATTENTION)
+OWN = (TURN, LAST, NOW, DUE, ATTENTION)
 """Variables that every Program has."""
 
 

@@ -97,7 +97,7 @@ def _run(program: Program, text: Text) -> None:
     lasting = [var.name for var in lasting_variables(program)]
     text.add('"""Take turns from a node on; return why it was left, and at which node."""')
     text.add(*_spread(lasting, "state"))
-    text.add("idle = 0", "failure = header = payload = None", "pushed = 0")
+    text.add("failure = header = payload = None", "pushed = 0")
     text.add("why, node = 0, turn")
     if program.histograms:
         text.add(f"rounds = {ROUNDS}")
@@ -164,6 +164,9 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
                 text.add("now = monotonic_ns() - epoch")
             else:
                 text.add(f"now = sample({cost})")
+        case Record(histogram=name, ticks=Binary() as waited) if name in waits(program):
+            text.add(f"if {_expression(waited.left)} != {_expression(waited.right)}:")
+            text.add(f"{_STEP}{name}({_expression(waited)})")
         case Record(histogram=histogram, ticks=ticks):
             text.add(f"{histogram}({_expression(ticks)})")
         case Head(node=node, sequence=sequence, size_bytes=size, target=target):
@@ -184,6 +187,14 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
             text.add(f"why, node = {WHY[why]}, {node}", "break")
         case unreachable:
             assert_never(unreachable)
+
+
+def waits(program: Program) -> dict[str, int]:
+    """Return the histograms of waits that are 0, mostly, with their nodes: those are not noted.
+
+    A step notes one wait, so the steps of the node say how many were not.
+    """
+    return {h.name: h.node for h in program.histograms if h.what == "wait"}
 
 
 WHY = {why: number for number, why in enumerate(Why)}

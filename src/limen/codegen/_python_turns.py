@@ -9,8 +9,16 @@ from collections.abc import Callable, Sequence
 
 from limen.codegen._bound import Bound, entry_values, waiting_of
 from limen.codegen._program import Program, Why
-from limen.codegen._python import print_python
-from limen.codegen._turns import LAST_PLACE, NOTHING_PENDING, Entry, Left, Turns, World
+from limen.codegen._python import print_python, waits
+from limen.codegen._turns import (
+    LAST_PLACE,
+    NOTHING_PENDING,
+    Entry,
+    Left,
+    Turns,
+    World,
+    lasting_variables,
+)
 from limen.telemetry import record_all
 from limen.types import Ticks
 
@@ -31,6 +39,8 @@ class PythonTurns(Turns):
         self.file = f"<limen {program.name} {program.digest[:12]}>"
         self._bound = _PythonBound(program, world)
         self._columns = {queue.edge: queue.columns for queue in program.queues}
+        places = {var.name: place for place, var in enumerate(lasting_variables(program))}
+        self._waits = [(name, places[f"n{node}_steps"]) for name, node in waits(program).items()]
         self._take = _function(self.text, self.file)(self._bound)
 
     def take(self, turn: int) -> Left:
@@ -40,6 +50,8 @@ class PythonTurns(Turns):
         try:
             why, node = self._take(turn)
         finally:
+            for name, place in self._waits:
+                bound.note_none(name, bound.state[place] - self.state[place])
             self.state = list(bound.state)
         pending, bound.pending = bound.pending, NOTHING_PENDING
         return Left(_WHY[why], node, *pending)
@@ -76,17 +88,33 @@ class _PythonBound(Bound):
         }
         self.pending = NOTHING_PENDING
         self.histograms = {h.name: array("q") for h in program.histograms}
+        self._kept = world.histograms
         self._settled = [
             (values, histogram)
             for name, values in self.histograms.items()
             for histogram in world.histograms[name]
         ]
+        # By histogram, how many were noted since the turns began.
+        self._noted = dict.fromkeys(waits(program), 0)
 
     def settle(self) -> None:
         """Sort the durations that were noted into their histograms."""
         record_all(self._settled)
+        for name in self._noted:
+            self._noted[name] += len(self.histograms[name])
         for values in self.histograms.values():
             del values[:]
+
+    def note_none(self, name: str, steps: int) -> None:
+        """Count the durations of 0 that were not noted, now that turns are over.
+
+        Args:
+            name: Their histogram.
+            steps: How many were to be counted in these turns, noted or not.
+        """
+        for histogram in self._kept[name] if steps > self._noted[name] else ():
+            histogram.add((0,), (steps - self._noted[name],), 0, 0)
+        self._noted[name] = 0
 
 
 def _function(text: str, file: str) -> Callable[[_PythonBound], Callable[[int], tuple[int, int]]]:

@@ -41,4 +41,3 @@ def _names(instruction: dis.Instruction, name: str) -> bool:
         return False
     found = instruction.argval
     return name in found if isinstance(found, tuple) else name == found
-

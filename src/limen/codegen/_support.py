@@ -107,7 +107,8 @@ cdef extern from *:
     int is_usual(
         PyObject *head, PyObject *whole, const Py_ssize_t *at, PyObject *usual) noexcept
     int is_plain(
-        PyObject *made, PyObject *whole, PyObject *kind, const Py_ssize_t *at, PyObject *qos) noexcept
+        PyObject *made, PyObject *whole, PyObject *kind, const Py_ssize_t *at, PyObject *qos
+    ) noexcept
     void record(long long *row, long long value) noexcept nogil
     PyObject *call_one "PyObject_CallOneArg"(PyObject *function, PyObject *argument) noexcept
     PyObject *call_many "PyObject_Vectorcall"(

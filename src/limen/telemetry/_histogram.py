@@ -14,6 +14,9 @@ _SUB_BUCKETS: Final = 1 << _SUB_BITS
 _MAX_BITS: Final = 42
 HISTOGRAM_BUCKETS: Final = (_MAX_BITS - _SUB_BITS + 1) * _SUB_BUCKETS
 """How many buckets a ``Histogram`` sorts durations into."""
+# Of a float of 64 bits: bits behind the point, and what those before a bucket's number stand for.
+_MANTISSA_BITS: Final = 52
+_FIRST_BITS: Final = (1023 + _SUB_BITS - 1) << _SUB_BITS
 # Below so many values NumPy's calls cost more than they save.
 _FEW: Final = 200
 
@@ -132,9 +135,11 @@ def record_all(noted: Sequence[tuple[array[int], Histogram]]) -> None:
     ns = np.maximum(np.concatenate([np.frombuffer(values, np.int64) for values, _ in noted]), 0)
     starts = np.cumsum([0, *lengths[:-1]])
     least, most = np.minimum.reduceat(ns, starts), np.maximum.reduceat(ns, starts)
-    # Up to 2^53 the exponent of a float is that of the integer; beyond lies the overflow anyway.
-    shift = np.maximum(np.frexp(ns)[1] - (_SUB_BITS + 1), 0)
-    places = np.minimum((shift.astype(np.int64) << _SUB_BITS) + (ns >> shift), HISTOGRAM_BUCKETS)
+    # A float's exponent and the first bits behind its point are what a bucket is, from the first
+    # that is wider than 1 on. Up to 2^53 they are the integer's; beyond lies the overflow anyway.
+    bits = ns.astype(np.float64).view(np.int64) >> (_MANTISSA_BITS - _SUB_BITS)
+    places = np.minimum(bits - _FIRST_BITS, HISTOGRAM_BUCKETS)
+    places = np.where(ns < _SUB_BUCKETS, ns, places)
     rows = np.repeat(np.arange(len(noted)) * (HISTOGRAM_BUCKETS + 1), lengths)
     table = np.bincount(rows + places, minlength=len(noted) * (HISTOGRAM_BUCKETS + 1))
     for row, (_, histogram) in enumerate(noted):
