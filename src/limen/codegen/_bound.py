@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import assert_never
+
+import numpy as np
+from numpy.typing import NDArray
 
 from limen.codegen._program import Column
 from limen.codegen._turns import Entry, World
+from limen.errors import NodeError
 from limen.message import Message, MessageFlags, MessageHeader
 from limen.node import Produced
 from limen.types import MemoryClass, QoSClass, Ticks
@@ -21,7 +25,11 @@ class Bound:
         self.sample = world.sample
         self.note = world.note
         self.lost = world.lost
-        self.resized = world.resized
+        self.described = world.described
+        self.pauses = world.pauses
+        self.slots = world.slots
+        self.tensors = world.tensors
+        self.array = np.ndarray
         self.domain = world.domain
         self.calls = world.calls
         self.kinds = world.kinds
@@ -34,6 +42,58 @@ class Bound:
             *(None, None, QoSClass.BEST_EFFORT),
             *(MessageFlags.NONE, MemoryClass.HOST, world.domain),
         )
+
+
+class BoundCalls:
+    """Calls of a model, bound to a slot of its input and one of its output each.
+
+    Args:
+        bind: Binds the model to two arrays.
+        inputs: By slot of the input, what the model reads.
+        outputs: By slot of the output, what it writes.
+    """
+
+    def __init__(
+        self,
+        bind: Callable[..., object],
+        inputs: Sequence[NDArray[np.generic]],
+        outputs: Sequence[NDArray[np.generic]],
+    ) -> None:
+        self._bind = bind
+        self._inputs = inputs
+        self._outputs = outputs
+        self._calls: dict[int, Callable[[], object]] = {}
+        self._swaps = 0
+
+    def __call__(self, into: int, out: int) -> None:
+        """Run the model from one slot to another."""
+        call = self._calls.get(into * len(self._outputs) + out)
+        if call is None:
+            call = self._bound(into, out)
+        call()
+
+    def refresh(self, swaps: int) -> None:
+        """Forget what is bound to a model that does not run any more.
+
+        Args:
+            swaps: How often another model has been taken over so far.
+        """
+        if swaps != self._swaps:
+            self._swaps = swaps
+            self._calls.clear()
+
+    def _bound(self, into: int, out: int) -> Callable[[], object]:
+        call = self._bind(self._inputs[into], self._outputs[out])
+        if not callable(call):
+            raise NodeError(f"bind returned {call!r}", remedy="return a call without arguments")
+        if len(self._calls) >= _MOST_CALLS:
+            self._calls.clear()
+        self._calls[into * len(self._outputs) + out] = call
+        return call
+
+
+_MOST_CALLS = 1024
+"""Pairs of slots that a model is bound to at a time: each costs its engine some memory."""
 
 
 def entry_values(columns: Sequence[Column], waiting: Iterable[Entry]) -> list[tuple[object, ...]]:
@@ -59,7 +119,7 @@ def _value(column: Column, entry: Entry) -> object:
     match column:
         case Column.HEADER:
             return header
-        case Column.PAYLOAD:
+        case Column.PAYLOAD | Column.SLOT:
             return payload
         case Column.PUSHED:
             return pushed

@@ -8,32 +8,49 @@ from typing import assert_never
 from limen.codegen._program import (
     Binary,
     Block,
+    Claim,
     Column,
     Const,
+    Described,
     Exit,
     Expression,
     Fits,
+    Free,
     Head,
     If,
     Invoke,
     IsNone,
     Lose,
     Made,
+    Memory,
+    Next,
     Not,
     Note,
     Operator,
+    Pauses,
     Pop,
     Program,
     Push,
     Queue,
     Record,
+    Room,
+    Same,
     Sample,
     Set,
     Statement,
+    Store,
     Var,
+    View,
     statements,
 )
-from limen.codegen._python import UNSTATED, WHY, trace_base
+from limen.codegen._python import (
+    UNSTATED,
+    WHY,
+    emits_arrays,
+    expressions,
+    memory_of,
+    trace_base,
+)
 from limen.codegen._support import SUPPORT
 from limen.codegen._text import Text, heading
 from limen.codegen._turns import lasting_variables
@@ -90,13 +107,24 @@ def _objects(program: Program) -> Iterator[tuple[str, str]]:
         )
     if _consumes(program):
         yield "message", "bound.message"
-        yield "resized", "bound.resized"
+    found = [e for b in program.blocks for s in statements(b.body) for e in expressions(s)]
+    if any(isinstance(e, Described) for e in found):
+        yield "described", "bound.described"
+    if any(memory.copies for memory in program.memories):
+        yield "array", "bound.array"
     for block in program.blocks:
-        body = list(statements(block.body))
-        if any(isinstance(s, Invoke) for s in body):
+        if any(isinstance(s, Invoke) for s in statements(block.body)):
             yield f"call_{block.node}", f"bound.calls[{block.node}]"
-        if any(isinstance(s, If) and "Fits" in repr(s.test) for s in body):
-            yield f"kind_{block.node}", f"bound.kinds[{block.node}]"
+    for node in sorted({e.node for e in found if isinstance(e, Pauses)}):
+        yield f"pauses_{node}", f"bound.pauses[{node}]"
+    for node in sorted({e.node for e in found if isinstance(e, Fits)}):
+        if emits_arrays(program, node):
+            yield f"dtype_{node}", f"bound.tensors[{node}][0]"
+            yield f"shape_{node}", f"bound.tensors[{node}][1]"
+        else:
+            yield f"kind_{node}", f"bound.kinds[{node}]"
+    if any(isinstance(s, Invoke) and s.form is CallForm.FILL for s in _all(program)):
+        yield "out_name", "('out',)"
 
 
 def _fields(program: Program, text: Text) -> None:
@@ -106,8 +134,15 @@ def _fields(program: Program, text: Text) -> None:
     for name, _ in _objects(program):
         text.add(f"cdef object {name}")
     text.add(
-        "cdef long long epoch", "cdef object header, payload, failure", "cdef long long pushed"
+        *("cdef long long epoch", "cdef object header, payload, failure"),
+        *("cdef long long pushed", "cdef long long slot"),
     )
+    for memory in program.memories:
+        name = memory.name
+        text.add(f"cdef list {name}_views" + (f", {name}_rooms" if memory.copies else ""))
+        text.add(f"cdef long long {name}_free[{memory.depth}], {name}_head, {name}_count")
+        if memory.is_shared:
+            text.add(f"cdef long long {name}_shares[{memory.depth}]")
     for queue in program.queues:
         text.add(f"cdef long long {queue.name}_head")
         for column in queue.columns:
@@ -150,6 +185,11 @@ def _methods(program: Program, text: Text) -> None:
         text.add("self.attention = bound.attention", "self.epoch = bound.epoch")
         for name, where in _objects(program):
             text.add(f"self.{name} = {where}")
+        for memory in program.memories:
+            slots = f"bound.slots[{memory.name!r}]"
+            text.add(f"self.{memory.name}_views = {slots}.views")
+            if memory.copies:
+                text.add(f"self.{memory.name}_rooms = {slots}.rooms")
         for row in range(len(program.histograms)):
             text.add(f"clear(self.rows[{row}])")
         for name, kind, members in _places(program):
@@ -172,7 +212,7 @@ def _methods(program: Program, text: Text) -> None:
         text.add("return [", *(f"    self.{name}," for name in lasting), "]")
     text.add("", "def pending(self):")
     with text.deeper():
-        text.add("found = (self.header, self.payload, self.pushed, self.failure)")
+        text.add("found = (self.header, self.payload, self.slot, self.pushed, self.failure)")
         text.add("self.header = self.payload = self.failure = None", "return found")
     text.add("", "def fill(self, long long edge, list waiting):")
     with text.deeper():
@@ -208,6 +248,7 @@ def _methods(program: Program, text: Text) -> None:
                     text.add(f"waiting.append(({', '.join(cells)}))")
                     _forget(queue, text)
         text.add("return waiting")
+    _lending(program, text)
     text.add("", "def histogram(self, long long row):")
     with text.deeper():
         if program.histograms:
@@ -216,6 +257,37 @@ def _methods(program: Program, text: Text) -> None:
             text.add("clear(self.rows[row])", "return found")
         else:
             text.add("return []")
+
+
+def _lending(program: Program, text: Text) -> None:
+    """Print how free slots come and go."""
+    text.add("", "def lend(self, str memory, list free, shares):")
+    with text.deeper():
+        text.add("cdef long long i")
+        for memory in program.memories:
+            name = memory.name
+            text.add(f"if memory == {name!r}:")
+            with text.deeper():
+                text.add("for i in range(len(free)):", f"    self.{name}_free[i] = free[i]")
+                text.add(f"self.{name}_head, self.{name}_count = 0, len(free)")
+                if memory.is_shared:
+                    text.add(f"for i in range({memory.depth}):")
+                    text.add(f"    self.{name}_shares[i] = shares[i]")
+    text.add("", "def give_back(self, str memory, shares):")
+    with text.deeper():
+        text.add("cdef long long i", "free = []")
+        for memory in program.memories:
+            name = memory.name
+            text.add(f"if memory == {name!r}:")
+            with text.deeper():
+                text.add(f"for i in range(self.{name}_count):")
+                place = f"(self.{name}_head + i) % {memory.depth}"
+                text.add(f"    free.append(self.{name}_free[{place}])")
+                text.add(f"self.{name}_head = self.{name}_count = 0")
+                if memory.is_shared:
+                    text.add(f"for i in range({memory.depth}):")
+                    text.add(f"    shares[i] = self.{name}_shares[i]")
+        text.add("return free")
 
 
 def _empty(queue: Queue, text: Text) -> None:
@@ -237,7 +309,8 @@ def _take(program: Program, text: Text) -> None:
     lasting = [var.name for var in lasting_variables(program)]
     heads = [f"{queue.name}_head" for queue in program.queues]
     text.add('"""Take turns from a node on; return why it was left, and at which node."""')
-    text.add("cdef long long pushed = 0, creation = 0, begun = 0, slot, why = 0, node")
+    text.add("cdef long long pushed = 0, creation = 0, begun = 0, slot = 0, room = 0, gone = 0")
+    text.add("cdef long long place, why = 0, node")
     for name in [*lasting, *heads]:
         text.add(f"cdef long long {name} = self.{name}")
     text.add("cdef long long epoch = self.epoch", "cdef PyObject *given[6]", "cdef PyObject *came")
@@ -245,6 +318,10 @@ def _take(program: Program, text: Text) -> None:
     text.add("cdef object kept = None, evicted = None, first = None, second = None, third = None")
     for name, _ in _objects(program):
         text.add(f"cdef object {name} = self.{name}")
+    for memory in program.memories:
+        text.add(f"cdef list {memory.name}_views = self.{memory.name}_views")
+        if memory.copies:
+            text.add(f"cdef list {memory.name}_rooms = self.{memory.name}_rooms")
     text.add("cdef list attention = self.attention", "node = turn", "while True:")
     with text.deeper():
         for block in program.blocks:
@@ -254,7 +331,7 @@ def _take(program: Program, text: Text) -> None:
         text.add("turn = 0")
     text.add(*(f"self.{name} = {name}" for name in [*lasting, *heads]))
     text.add("self.header, self.payload = header, payload")
-    text.add("self.pushed, self.failure = pushed, failure")
+    text.add("self.slot, self.pushed, self.failure = slot, pushed, failure")
     text.add("if why < 0:", "    again()")
     text.add("return why, node")
 
@@ -267,9 +344,9 @@ def _body(program: Program, block: Block, body: tuple[Statement, ...], text: Tex
 def _statement(program: Program, block: Block, statement: Statement, text: Text) -> None:
     match statement:
         case Set(target=target, value=value):
-            text.add(f"{target.name} = {_expression(value)}")
+            text.add(f"{target.name} = {_expression(program, value)}")
         case If(test=test, then=then, otherwise=otherwise):
-            text.add(f"if {_expression(test)}:")
+            text.add(f"if {_expression(program, test)}:")
             with text.deeper():
                 _body(program, block, then, text)
             if otherwise:
@@ -279,7 +356,19 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
         case Pop(queue=name, targets=targets):
             _pop(_queue(program, name), targets, text)
         case Push(queue=name, values=values):
-            _push(_queue(program, name), values, text)
+            _push(program, _queue(program, name), values, text)
+        case Claim(memory=memory, target=target, shares=shares):
+            _claim(memory_of(program, memory), target.name, shares, text)
+        case Store(memory=memory, slot=slot, value=value):
+            found = memory_of(program, memory)
+            where = (
+                f"{memory}_rooms[{slot.name}][...]"
+                if found.copies
+                else f"{memory}_views[{slot.name}]"
+            )
+            text.add(f"{where} = {_expression(program, value)}")
+        case Free(memory=memory, slot=slot):
+            _free(memory_of(program, memory), slot.name, text)
         case Invoke() as call:
             _invoke(program, block, call, text)
         case Sample(cost=cost):
@@ -287,9 +376,9 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
             text.add(f"now = {machine if program.clock == 'monotonic' else f'sample({cost})'}")
         case Record(histogram=histogram, ticks=ticks):
             row = [h.name for h in program.histograms].index(histogram)
-            text.add(f"record(self.rows[{row}], {_expression(ticks)})")
+            text.add(f"record(self.rows[{row}], {_expression(program, ticks)})")
         case Head(node=node, sequence=sequence, size_bytes=size, target=target):
-            _head(node, _expression(sequence), size, target, text)
+            _head(node, _expression(program, sequence), size, target, text)
         case Note(place=place, action=action, header=header, reason=reason):
             number = "-1" if header is None else f"{header.name}.sequence"
             text.add(f"note(now, {place!r}, {action!r}, {number}, {reason!r})")
@@ -301,6 +390,36 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
             text.add(f"why = {WHY[why]}", f"node = {node}", "break")
         case unreachable:
             assert_never(unreachable)
+
+
+def _claim(memory: Memory, slot: str, shares: int, text: Text) -> None:
+    name, count = memory.name, f"self.{memory.name}_count"
+    text.add(f"{slot} = {_next(memory)}", f"{count} -= 1")
+    if memory.in_turn:
+        text.add(f"self.{name}_head = (self.{name}_head + 1) % {memory.depth}")
+    text.add(f"if {count} < {name}_least:", f"    {name}_least = {count}")
+    if memory.is_shared:
+        text.add(f"self.{name}_shares[{slot}] = {shares}")
+
+
+def _next(memory: Memory) -> str:
+    name = memory.name
+    return f"self.{name}_free[" + (
+        f"self.{name}_head]" if memory.in_turn else f"self.{name}_count - 1]"
+    )
+
+
+def _free(memory: Memory, slot: str, text: Text) -> None:
+    name = memory.name
+    if memory.is_shared:
+        text.add(f"self.{name}_shares[{slot}] -= 1", f"if self.{name}_shares[{slot}] == 0:")
+    indent = "    " if memory.is_shared else ""
+    if not memory.copies:
+        text.add(f"{indent}{name}_views[{slot}] = None")
+    place = f"self.{name}_count"
+    if memory.in_turn:
+        place = f"(self.{name}_head + {place}) % {memory.depth}"
+    text.add(f"{indent}self.{name}_free[{place}] = {slot}", f"{indent}self.{name}_count += 1")
 
 
 def _queue(program: Program, name: str) -> Queue:
@@ -320,40 +439,46 @@ def _pop(queue: Queue, targets: tuple[Var | None, ...], text: Text) -> None:
     text.add(f"{head} = {head} + 1 if {head} < {queue.capacity - 1} else 0")
 
 
-def _push(queue: Queue, values: tuple[Expression, ...], text: Text) -> None:
+def _push(program: Program, queue: Queue, values: tuple[Expression, ...], text: Text) -> None:
     name = queue.name
-    text.add(f"slot = {name}_head + {name}_length")
-    text.add(f"slot = slot if slot < {queue.capacity} else slot - {queue.capacity}")
+    text.add(f"place = {name}_head + {name}_length")
+    text.add(f"place = place if place < {queue.capacity} else place - {queue.capacity}")
     for column, value in zip(queue.columns, values, strict=True):
-        cell = f"self.{name}_{column.value}[slot]"
+        cell = f"self.{name}_{column.value}[place]"
         if column in (Column.HEADER, Column.PAYLOAD):
-            text.add(f"first = {_expression(value)}", "Py_INCREF(first)")
+            text.add(f"first = {_expression(program, value)}", "Py_INCREF(first)")
             text.add(f"{cell} = <PyObject *>first")
         else:
-            text.add(f"{cell} = {_expression(value)}")
+            text.add(f"{cell} = {_expression(program, value)}")
 
 
 def _invoke(program: Program, block: Block, call: Invoke, text: Text) -> None:
-    given = [_expression(argument) for argument in call.arguments]
+    given = [_expression(program, argument) for argument in call.arguments]
     function = f"<PyObject *>call_{call.node}"
     match call.form:
         case CallForm.PAYLOAD:
-            text.add(f"came = call_one({function}, <PyObject *>{given[0]})")
+            text.add(f"second = {given[0]}", f"came = call_one({function}, <PyObject *>second)")
         case CallForm.PRODUCE:
             text.add(f"first = {given[0]}", f"came = call_one({function}, <PyObject *>first)")
         case CallForm.CONSUME:
             header, payload, now = given
-            if call.resized:
-                header = f"resized({block.node}, {header}, {payload})"
-            text.add(f"first = {header}", "given[0] = <PyObject *>first")
-            text.add(f"given[1] = <PyObject *>{payload}")
+            text.add(f"given[0] = <PyObject *>{header}", f"second = {payload}")
+            text.add("given[1] = <PyObject *>second")
             text.add("if kept is None:")
             text.add("    kept = made(call_many(<PyObject *>message, given, 2, NULL))", "else:")
             text.add("    put(<PyObject *>kept, self.message_at[0], given[0])")
             text.add("    put(<PyObject *>kept, self.message_at[1], given[1])")
             text.add(f"third = {now}", "given[0] = <PyObject *>kept")
             text.add("given[1] = <PyObject *>third")
-            text.add(f"came = call_many({function}, given, 2, NULL)", "first = None")
+            text.add(f"came = call_many({function}, given, 2, NULL)")
+        case CallForm.FILL:
+            text.add(f"second = {given[0]}", f"third = {given[1]}", "given[0] = <PyObject *>second")
+            text.add("given[1] = <PyObject *>third")
+            text.add(f"came = call_many({function}, given, 1, <PyObject *>out_name)")
+        case CallForm.INFER:
+            text.add(f"first = {given[0]}", f"third = {given[1]}", "given[0] = <PyObject *>first")
+            text.add("given[1] = <PyObject *>third")
+            text.add(f"came = call_many({function}, given, 2, NULL)")
         case unreachable:
             assert_never(unreachable)
     text.add("if came is NULL:")
@@ -402,7 +527,7 @@ def _head(node: int, sequence: str, size: int, target: Var, text: Text) -> None:
         text.add(f"{name} = made({call})", "evicted = None")
 
 
-def _expression(expression: Expression) -> str:
+def _expression(program: Program, expression: Expression) -> str:
     match expression:
         case Const(value=value):
             return str(value)
@@ -413,23 +538,52 @@ def _expression(expression: Expression) -> str:
         case Binary(operator=operator, left=Const(value=left), right=Const(value=right)):
             return str(int((left == right) == (operator is Operator.EQUAL)))
         case Binary(operator=operator, left=left, right=right):
-            return f"({_expression(left)} {operator.value} {_expression(right)})"
+            return f"({_expression(program, left)} {operator.value} {_expression(program, right)})"
         case Not(operand=operand):
-            return f"(not {_expression(operand)})"
+            return f"(not {_expression(program, operand)})"
         case IsNone(operand=operand):
             return f"({operand.name} is None)"
         case Fits(operand=operand, node=node, form=CallForm.PRODUCE):
-            kinds = f"<PyObject *>produced, <PyObject *>kind_{node}"
-            return (
-                f"is_plain(<PyObject *>{operand.name}, {kinds}, self.made_at, "
-                "<PyObject *>usual_qos)"
-            )
+            given = f"<PyObject *>{operand.name}, <PyObject *>produced, self.made_at"
+            plain = f"is_plain({given}, <PyObject *>usual_qos)"
+            return f"({plain} and {_fits(program, _made(operand), node)})"
         case Fits(operand=operand, node=node):
-            return f"(type({operand.name}) is kind_{node})"
+            return _fits(program, operand.name, node)
         case Made(operand=operand):
-            return f"<object>member(<PyObject *>{operand.name}, self.made_at[0])"
+            return _made(operand)
+        case View(memory=memory, slot=slot):
+            return f"{memory}_views[{slot.name}]"
+        case Room(memory=memory, slot=slot):
+            return f"{memory}_rooms[{slot.name}]"
+        case Next(memory=memory):
+            return _next(memory_of(program, memory))
+        case Same(operand=operand, room=room):
+            return f"({operand.name} is {_expression(program, room)})"
+        case Described(node=node, header=header, payload=payload):
+            return f"described({node}, {header.name}, {_expression(program, payload)})"
+        case Pauses(node=node):
+            return f"pauses_{node}()"
         case unreachable:
             assert_never(unreachable)
+
+
+def _made(operand: Var) -> str:
+    return f"(<object>member(<PyObject *>{operand.name}, self.made_at[0]))"
+
+
+def _fits(program: Program, payload: str, node: int) -> str:
+    """Return the test that a payload is taken as it is."""
+    if not emits_arrays(program, node):
+        return f"type({payload}) is kind_{node}"
+    return (
+        f"(type({payload}) is array and {payload}.dtype is dtype_{node} "
+        f"and {payload}.shape == shape_{node})"
+    )
+
+
+def _all(program: Program) -> Iterator[Statement]:
+    for block in program.blocks:
+        yield from statements(block.body)
 
 
 def _consumes(program: Program) -> bool:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
+from limen.codegen._bound import BoundCalls
 from limen.codegen._lower import root_of
-from limen.codegen._program import Program, Queue, Why
-from limen.codegen._turns import Left, Turns, World, lasting_variables
+from limen.codegen._program import Memory, Program, Queue, Why
+from limen.codegen._turns import Entry, Left, Slots, Turns, World, lasting_variables
 from limen.errors import NodeError
+from limen.memory import HeapMemoryManager, StaticMemoryManager
 from limen.message import MessageHeader
-from limen.node import NodeKind
+from limen.node import CallForm, DirectCall, NodeKind
 from limen.platform import MonotonicClock, PlatformClock
 from limen.policy import AdmissionPolicy, Refusal, RetentionMode
 from limen.runtime import (
     Before,
     Handled,
     Link,
+    NodeContext,
     OutputPort,
     PathCounters,
     RuntimeStopHandle,
@@ -30,7 +35,7 @@ from limen.telemetry import (
     RunStatistics,
     Telemetry,
 )
-from limen.types import NodeIndex, ObjectSpec, Ticks
+from limen.types import MessageToken, NodeIndex, ObjectSpec, TensorSpec, Ticks
 
 _NEVER = (1 << 63) - 1
 
@@ -103,6 +108,7 @@ class ProgramRuntime(SingleThreadRuntime):
         hooks = self._journal.hooks
         listened = hooks.event is not None or hooks.sample is not None or self._observer.hands_over
         self._enters = bool(self._hot) and not listened
+        self._bound_calls: list[tuple[NodeContext, BoundCalls]] = []
         self._turns = turns(self._world(clock))
 
     def step(self) -> bool:
@@ -146,6 +152,8 @@ class ProgramRuntime(SingleThreadRuntime):
             return False
         if most is not None:
             self._attention.append(True)
+        for context, calls in self._bound_calls:
+            calls.refresh(context.counters.swaps)
         state = self._load(due)
         self._turns.state = state
         try:
@@ -203,10 +211,17 @@ class ProgramRuntime(SingleThreadRuntime):
                 if f"{name}_held" in self._places:
                     state[self._places[f"{name}_held"]] = self._judge.held_back[index]
         for queue in self.program.queues:
+            self._port(self._links[queue.edge]).slots.reclaim()
+        for memory in self.program.memories:
+            free = self._output(memory).manager.lend_free()
+            if not memory.in_turn:
+                free.reverse()
+            self._turns.lend(memory.name, free)
+            state[self._places[f"{memory.name}_least"]] = len(free)
+        for queue in self.program.queues:
             link = self._links[queue.edge]
             ended = self._judge.ended[link.plan.consumer.node]
-            self._port(link).slots.reclaim()
-            waiting = link.lend()
+            waiting = link.lend(in_slots=queue.memory is not None)
             self._turns.fill(queue.edge, waiting)
             for suffix, value in (
                 ("length", len(waiting)),
@@ -243,11 +258,21 @@ class ProgramRuntime(SingleThreadRuntime):
                 if emitted[index]:
                     self._idle_polls = 0
             elif context.plan.outputs:
-                emitted[index] = done - state[at[f"{name}_nothing"]]
+                nothing = f"{name}_nothing"
+                emitted[index] = done - (state[at[nothing]] if nothing in at else 0)
             else:
                 context.counters.paths[self._roots[index]].count += done
+        for context in self._hot:
+            for port in context.outputs:
+                port.emitted += emitted[context.plan.index]
+        waits = {
+            queue.edge: self._turns.drain(queue.edge, self._journal.tick)
+            for queue in self.program.queues
+        }
+        for memory in self.program.memories:
+            self._take_back_slots(memory, left, waits, emitted)
         for queue in self.program.queues:
-            self._take_back(queue, left, steps, emitted, open_node)
+            self._take_back(queue, waits[queue.edge], left, steps, emitted, open_node)
         total = sum(steps.values())
         self.turns_taken += total
         self._points += total
@@ -260,6 +285,7 @@ class ProgramRuntime(SingleThreadRuntime):
     def _take_back(
         self,
         queue: Queue,
+        waiting: list[Entry],
         left: Left,
         steps: Mapping[NodeIndex, int],
         emitted: Mapping[NodeIndex, int],
@@ -267,11 +293,11 @@ class ProgramRuntime(SingleThreadRuntime):
     ) -> None:
         link, state, at = self._links[queue.edge], self._turns.state, self._places
         producer, consumer = link.plan.producer.node, link.plan.consumer.node
-        waiting = self._turns.drain(queue.edge, self._journal.tick)
+        in_slots = queue.memory is not None
         in_flight = consumer == open_node
         if in_flight and left.header is not None:
-            waiting.insert(0, (left.header, left.payload, left.pushed))
-        port = self._port(link)
+            payload = left.slot if in_slots else left.payload
+            waiting.insert(0, (left.header, payload, left.pushed))
         lost, pressed = 0, link.pressed
         if f"{queue.name}_lost" in at:
             lost = state[at[f"{queue.name}_lost"]] - _lost(link)
@@ -289,8 +315,51 @@ class ProgramRuntime(SingleThreadRuntime):
             peak=state[at[f"{queue.name}_peak"]],
             pressed=pressed,
         )
-        port.emitted += done.offered
-        link.take_back([(port.described(h, p), p, t) for h, p, t in waiting], done)
+        port = self._port(link)
+        described = [
+            (port.described(header, _payload_at(port, place) if in_slots else place), place, at)
+            for header, place, at in waiting
+        ]
+        link.take_back(described, done, in_slots=in_slots)
+
+    def _take_back_slots(
+        self,
+        memory: Memory,
+        left: Left,
+        waits: Mapping[int, Sequence[Entry]],
+        emitted: Mapping[NodeIndex, int],
+    ) -> None:
+        """Take back the free slots of an output, and count what was stored in others."""
+        state, at, port = self._turns.state, self._places, self._output(memory)
+        free = self._turns.give_back(memory.name)
+        if not memory.in_turn:
+            free.reverse()
+        if left.why is Why.INTERRUPTED:
+            # It may have been broken off between a claim and a push.
+            free += self._lost_slots(memory, left, free, waits)
+        copies = f"{memory.name}_copies"
+        port.manager.take_back_free(
+            free,
+            stored=emitted.get(NodeIndex(memory.node), 0),
+            copies=state[at[copies]] if copies in at else 0,
+        )
+        port.manager.raise_peak(memory.depth - state[at[f"{memory.name}_least"]])
+
+    def _lost_slots(
+        self,
+        memory: Memory,
+        left: Left,
+        free: Sequence[MessageToken],
+        waits: Mapping[int, Sequence[Entry]],
+    ) -> list[MessageToken]:
+        """Return the slots that nobody holds any more and that are not free either."""
+        kept: set[object] = {left.slot, *free}
+        for link in self._output(memory).links:
+            kept.update(place for _, place, _ in waits.get(link.plan.index, ()))
+            kept.update(link.consumer.try_peek_at(index) for index in range(link.waiting))
+            kept.update(held.token for held in link.hold)
+            kept.update(link.staged)
+        return [MessageToken(slot) for slot in range(memory.depth) if slot not in kept]
 
     def _go_on(self, left: Left) -> None:
         """Do what follows a call that failed, or gave what the Program does not take as it is."""
@@ -317,6 +386,9 @@ class ProgramRuntime(SingleThreadRuntime):
             raise NodeError(f"{self._contexts[left.node].plan.name} is stepped by the reference")
         return call.answer(left.failure)
 
+    def _output(self, memory: Memory) -> OutputPort:
+        return self._contexts[memory.node].outputs[memory.port]
+
     def _port(self, link: Link) -> OutputPort:
         producer = link.plan.producer
         return self._contexts[producer.node].outputs[producer.port]
@@ -324,17 +396,24 @@ class ProgramRuntime(SingleThreadRuntime):
     # What a Program is bound to.
 
     def _world(self, clock: PlatformClock) -> World:
-        calls, kinds = {}, {}
+        calls: dict[int, Callable[..., object]] = {}
+        kinds: dict[int, type] = {}
+        tensors: dict[int, tuple[np.dtype[np.generic], tuple[int, ...]]] = {}
+        pauses: dict[int, Callable[[], bool]] = {}
         histograms: dict[str, list[Histogram]] = {}
         self._roots: dict[NodeIndex, NodeIndex] = {}
         for context in self._hot:
             plan, counters = context.plan, context.counters
             call = plan.node.direct_call()
             if call is not None:
-                calls[int(plan.index)] = call.function
+                calls[int(plan.index)] = self._callable(context, call)
+            if call is not None and call.pauses is not None:
+                pauses[int(plan.index)] = call.pauses
             spec = plan.outputs[0].spec if plan.outputs else None
             if isinstance(spec, ObjectSpec):
                 kinds[int(plan.index)] = spec.type
+            elif isinstance(spec, TensorSpec):
+                tensors[int(plan.index)] = (spec.dtype.numpy_dtype(), spec.fixed_shape)
             ages = [counters.age]
             if not plan.outputs:
                 root = root_of(self.plan, plan)
@@ -352,13 +431,16 @@ class ProgramRuntime(SingleThreadRuntime):
         return World(
             calls=calls,
             kinds=kinds,
+            tensors=tensors,
+            slots={memory.name: self._slots(memory) for memory in self.program.memories},
+            pauses=pauses,
             histograms=histograms,
             sample=self._sample,
             epoch=clock.epoch_ns if isinstance(clock, MonotonicClock) else 0,
             domain=clock.domain,
             note=self._note,
             lost=self._tell_loss,
-            resized=self._resized,
+            described=self._described,
             attention=self._attention,
         )
 
@@ -376,9 +458,35 @@ class ProgramRuntime(SingleThreadRuntime):
         if count in POWERS_OF_TEN:
             self._links[edge].warn(count, reason, what)
 
-    def _resized(self, node: int, header: MessageHeader, payload: object) -> MessageHeader:
-        link = self._contexts[node].links[0]
-        return self._port(link).described(header, payload)
+    def _described(self, node: int, header: MessageHeader, payload: object) -> MessageHeader:
+        return self._contexts[node].outputs[0].described(header, payload)
+
+    def _slots(self, memory: Memory) -> Slots:
+        port = self._output(memory)
+        match port.manager:
+            case StaticMemoryManager(views=views, rooms=rooms):
+                return Slots(views, rooms, port.slots.shares)
+            case HeapMemoryManager(payloads=payloads):
+                return Slots(payloads, (), port.slots.shares)
+            case other:
+                raise NodeError(f"{port.name}: slots of {type(other).__qualname__} are its own")
+
+    def _callable(self, context: NodeContext, call: DirectCall) -> Callable[..., object]:
+        if call.form is not CallForm.INFER:
+            return call.function
+        into, out = context.links[0].manager, context.outputs[0].manager
+        if not (isinstance(into, StaticMemoryManager) and isinstance(out, StaticMemoryManager)):
+            raise NodeError(f"{context.plan.name}: a model is bound to slots of tensors")
+        calls = BoundCalls(call.function, into.batches_of_one, out.rooms_for_one)
+        self._bound_calls.append((context, calls))
+        return calls
+
+
+def _payload_at(port: OutputPort, place: object) -> object:
+    """Return what lies in a slot; None for tensors, whose size nobody has to ask for."""
+    if isinstance(port.manager, HeapMemoryManager) and isinstance(place, int):
+        return port.manager.payloads[place]
+    return None
 
 
 def _lost(link: Link) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from limen.codegen._program import (
     ATTENTION,
     DUE,
@@ -12,11 +14,14 @@ from limen.codegen._program import (
     NOW,
     Binary,
     Block,
+    Claim,
     Column,
     Const,
+    Described,
     Exit,
     Expression,
     Fits,
+    Free,
     Head,
     Histogram,
     If,
@@ -25,42 +30,56 @@ from limen.codegen._program import (
     Kind,
     Lose,
     Made,
+    Memory,
+    Next,
     Not,
     Note,
     Operator,
+    Pauses,
     Pop,
     Program,
     Push,
     Queue,
     Record,
+    Room,
+    Same,
     Sample,
     Set,
     Statement,
+    Store,
     Var,
+    View,
     Why,
     verify_program,
 )
 from limen.codegen._reads import reads
+from limen.errors import Code, GraphError
 from limen.message import payload_size_bytes
-from limen.node import CallForm, NodeKind, SourceNode
+from limen.node import CallForm, DirectCall, NodeKind, SourceNode
 from limen.policy import AdmissionPolicy, Periodic, RetentionMode
-from limen.scheduling import EdgePlan, NodePlan, Plan
-from limen.types import NodeIndex, ObjectSpec
+from limen.scheduling import EdgePlan, NodePlan, OutputPlan, Plan
+from limen.types import NodeIndex, PayloadSpec, TensorSpec
 
 # What is held by reference, copied by nobody, and cannot change under a reader.
 _BY_REFERENCE = (int, float, bool, str, bytes, complex)
+
+_COPIED = (np.ndarray, np.generic, bytearray, memoryview)
+"""What memory of objects copies, or has an array for."""
 
 _SIZES: dict[type, int] = {kind: payload_size_bytes(kind()) for kind in (int, float, bool, complex)}
 
 _HEADER = Var("header", Kind.OBJECT)
 _PAYLOAD = Var("payload", Kind.OBJECT)
 _RESULT = Var("result", Kind.OBJECT)
+_SLOT = Var("slot")
+_ROOM = Var("room")
 _PUSHED = Var("pushed")
 _CREATION = Var("creation")
 _BEGUN = Var("begun")
 _COLUMNS: dict[Column, Var] = {
     Column.HEADER: _HEADER,
     Column.PAYLOAD: _PAYLOAD,
+    Column.SLOT: _SLOT,
     Column.PUSHED: _PUSHED,
     Column.CREATION: _CREATION,
 }
@@ -89,6 +108,7 @@ class _Lowering:
     variables: list[Var] = field(default_factory=list)
     histograms: list[Histogram] = field(default_factory=list)
     cold: dict[int, str] = field(default_factory=dict)
+    memories: dict[str, Memory] = field(default_factory=dict)
 
     def program(self) -> Program:
         plan = self.plan
@@ -108,10 +128,12 @@ class _Lowering:
             node_names=tuple(node.name for node in plan.nodes),
             cold=tuple((plan.nodes[i].name, why) for i, why in sorted(self.cold.items())),
             is_lazy=self._is_lazy,
+            memories=tuple(self.memories[name] for name in sorted(self.memories)),
         )
 
     def _queue(self, edge: EdgePlan) -> Queue:
-        columns = [Column.HEADER, Column.PAYLOAD]
+        memory = self._memory(edge)
+        columns = [Column.HEADER, Column.PAYLOAD if memory is None else Column.SLOT]
         if self._keeps_instants(edge):
             columns.append(Column.PUSHED)
         if self.plan.switches.histograms:
@@ -123,8 +145,37 @@ class _Lowering:
             self._state(f"{name}_lost")
             self._state(f"{name}_pressed", Kind.BOOL)
         return Queue(
-            name, edge.index, edge.policy.caps.max_items, tuple(columns), Var(f"{name}_length")
+            name,
+            edge.index,
+            edge.policy.caps.max_items,
+            tuple(columns),
+            Var(f"{name}_length"),
+            None if memory is None else memory.name,
         )
+
+    def _memory(self, edge: EdgePlan) -> Memory | None:
+        """Return where the payloads of an edge lie; None where the queue itself holds them."""
+        producer = self.plan.nodes[edge.producer.node]
+        output = producer.outputs[edge.producer.port]
+        copies = isinstance(output.spec, TensorSpec)
+        is_shared = len(output.edges) > 1
+        if not (copies or is_shared) and _is_held(output.spec):
+            return None
+        name = f"m{producer.index}" + (f"_{edge.producer.port}" if edge.producer.port else "")
+        if name not in self.memories:
+            self._state(f"{name}_least")
+            if copies and producer.index not in self.cold:
+                self._state(f"{name}_copies")
+            self.memories[name] = Memory(
+                name,
+                producer.index,
+                edge.producer.port,
+                output.depth,
+                copies,
+                is_shared,
+                any(self._takes_batches(self.plan.edges[e]) for e in output.edges),
+            )
+        return self.memories[name]
 
     @property
     def _is_lazy(self) -> bool:
@@ -139,6 +190,10 @@ class _Lowering:
     def _keeps_instants(self, edge: EdgePlan) -> bool:
         """Whether somebody looks at when messages of an edge were pushed."""
         return not self._is_lazy or edge.consumer.node in self.cold
+
+    def _takes_batches(self, edge: EdgePlan) -> bool:
+        consumer = self.plan.nodes[edge.consumer.node]
+        return not consumer.inputs[edge.consumer.port].batching.is_none
 
     def _sample(self, node: NodePlan, outs: Sequence[tuple[EdgePlan, Queue]]) -> Statement | None:
         """Sample behind a call."""
@@ -192,9 +247,9 @@ class _Lowering:
             Sample(node.sim_cost_ticks),
             self._record(node, "latency", _since(_BEGUN)),
             If(Not(Fits(_RESULT, index, CallForm.PRODUCE)), (Exit(Why.UNUSUAL, index),)),
-            Head(index, made, self._size(node) or 0, _HEADER),
+            Head(index, made, _size(node) or 0, _HEADER),
             Set(_CREATION, NOW) if self.plan.switches.histograms else None,
-            *self._emit(outs, Made(_RESULT)),
+            *self._emit(node, outs, Made(_RESULT)),
             Set(made, Binary(Operator.ADD, made, Const(1))),
             self._record(node, "age", Const(0)),
             *self._end(node),
@@ -216,11 +271,10 @@ class _Lowering:
         form = CallForm.PAYLOAD if call is None else call.form
         closed = Var(f"{into.name}_closed", Kind.BOOL)
         targets = [_COLUMNS[column] for column in into.columns]
-        arguments: tuple[Expression, ...] = (_PAYLOAD,)
         looks = form is CallForm.CONSUME and self._looks(node)
-        if form is CallForm.CONSUME:
-            arguments = (_HEADER, _PAYLOAD, NOW if looks else Const(0))
+        pauses = call is not None and call.pauses is not None
         step: list[Statement | None] = [
+            If(Pauses(index), (Exit(Why.DECIDE, index),)) if pauses else None,
             *self._begin(node),
             Pop(into.name, tuple(targets)),
             self._note_edge(self.plan.edges[into.edge], "take"),
@@ -229,29 +283,67 @@ class _Lowering:
             self._record(node, "wait", _since(_PUSHED)),
             Sample() if self._is_lazy and looks else None,
             self._begun(),
-            self._invoke(node, form, arguments),
+            *self._call(node, form, into, outs, looks=looks),
             self._sample(node, outs),
             self._record(node, "latency", _since(_BEGUN)),
+            *self._results(node, form, outs),
+            self._record(node, "age", _since(_CREATION)),
+            None if into.memory is None else Free(into.memory, _SLOT),
+            *self._end(node),
         ]
-        if form is CallForm.PAYLOAD:
-            nones = self._state(f"n{index}_nothing")
-            step.append(
-                If(
-                    IsNone(_RESULT),
-                    (Set(nones, Binary(Operator.ADD, nones, Const(1))),),
-                    (
-                        If(Not(Fits(_RESULT, index, form)), (Exit(Why.UNUSUAL, index),)),
-                        *self._emit(outs, _RESULT),
-                    ),
-                )
-            )
-        step.append(self._record(node, "age", _since(_CREATION)))
-        step += self._end(node)
         ready = Binary(Operator.LESS, Const(0), into.length)
         # It may be that the stream has ended: that is for the judge to say.
         ended = If(Binary(Operator.AND, closed, Not(ready)), (Exit(Why.DECIDE, index),))
         tests = [ready, *rooms]
         return (If(_all(tests), _kept(step), (ended, *self._pass(node))),)
+
+    def _call(
+        self,
+        node: NodePlan,
+        form: CallForm,
+        into: Queue,
+        outs: Sequence[tuple[EdgePlan, Queue]],
+        *,
+        looks: bool,
+    ) -> list[Statement]:
+        """Call a node on what was popped."""
+        payload: Expression = _PAYLOAD if into.memory is None else View(into.memory, _SLOT)
+        before: list[Statement] = []
+        if form in (CallForm.FILL, CallForm.INFER):
+            before.append(Set(_ROOM, Next(_memory_of(outs))))
+        match form:
+            case CallForm.CONSUME:
+                if not self._is_exact(self._producer_of(node)):
+                    header = Described(self._producer_of(node).index, _HEADER, payload)
+                    before.append(Set(_HEADER, header))
+                arguments: tuple[Expression, ...] = (_HEADER, payload, NOW if looks else Const(0))
+            case CallForm.FILL:
+                arguments = (payload, Room(_memory_of(outs), _ROOM))
+            case CallForm.INFER:
+                arguments = (_SLOT, _ROOM)
+            case _:
+                arguments = (payload,)
+        return [*before, self._invoke(node, form, arguments)]
+
+    def _results(
+        self, node: NodePlan, form: CallForm, outs: Sequence[tuple[EdgePlan, Queue]]
+    ) -> tuple[Statement, ...]:
+        """Emit what a node returned, or what lies in its slot."""
+        match form:
+            case CallForm.CONSUME:
+                return ()
+            case CallForm.INFER:
+                return self._emit(node, outs, None)
+            case _:
+                pass
+        fits = If(Not(Fits(_RESULT, node.index, form)), (Exit(Why.UNUSUAL, node.index),))
+        emit = (fits, *self._emit(node, outs, _RESULT))
+        if form is CallForm.FILL:
+            same = Same(_RESULT, Room(_memory_of(outs), _ROOM))
+            emit = (If(same, self._emit(node, outs, None), emit),)
+        nones = self._state(f"n{node.index}_nothing")
+        nothing = Set(nones, Binary(Operator.ADD, nones, Const(1)))
+        return (If(IsNone(_RESULT), (nothing,), emit),)
 
     # Parts of turns.
 
@@ -296,32 +388,57 @@ class _Lowering:
             self._record(node, "latency", _since(_BEGUN)),
             Exit(Why.FAILED, node.index),
         ]
-        resized = form is CallForm.CONSUME and self._size_into(node) is None
-        return Invoke(node.index, form, arguments, _RESULT, _kept(failed), resized)
+        return Invoke(node.index, form, arguments, _RESULT, _kept(failed))
 
-    def _size(self, node: NodePlan) -> int | None:
-        """Return what every header of a node's output states as size; None if that varies."""
-        spec = node.outputs[0].spec
-        size = _SIZES.get(spec.type) if isinstance(spec, ObjectSpec) else None
-        if node.kind is NodeKind.SOURCE:
+    def _producer_of(self, node: NodePlan) -> NodePlan:
+        return self.plan.nodes[self.plan.edges[_edges_into(node)[0]].producer.node]
+
+    def _stated(self, node: NodePlan) -> int | None:
+        """Return the size that every header of a node's output states; None if that varies."""
+        if node.index in self.cold:
+            return None
+        size = _size(node)
+        if node.kind is NodeKind.SOURCE or size is None:
             return size
-        return size if size is not None and size == self._size_into(node) else None
+        return size if size == self._stated(self._producer_of(node)) else None
 
-    def _size_into(self, node: NodePlan) -> int | None:
-        producer = self.plan.nodes[self.plan.edges[_edges_into(node)[0]].producer.node]
-        return None if producer.index in self.cold else self._size(producer)
+    def _is_exact(self, node: NodePlan) -> bool:
+        """Whether headers of a node's output state the sizes of its own payloads."""
+        described = node.index in self.cold or not _is_held(node.outputs[0].spec)
+        return described or self._stated(node) is not None
 
     def _emit(
-        self, outs: Sequence[tuple[EdgePlan, Queue]], payload: Expression
+        self,
+        node: NodePlan,
+        outs: Sequence[tuple[EdgePlan, Queue]],
+        payload: Expression | None,
     ) -> tuple[Statement, ...]:
-        """Offer a message to every edge, in connect order."""
+        """Offer a message to every edge, in connect order.
+
+        Args:
+            node: Who emits it.
+            outs: The edges.
+            payload: Its payload; None where that lies in the next slot already.
+        """
         body: list[Statement] = []
+        if payload is not None and not _is_held(node.outputs[0].spec):
+            body.append(Set(_HEADER, Described(node.index, _HEADER, payload)))
+        name = outs[0][1].memory
+        if name is not None:
+            body.append(Claim(name, _ROOM, len(outs)))
+        if name is not None and payload is not None:
+            body.append(Store(name, _ROOM, payload))
+            copies = Var(f"{name}_copies")
+            if copies in self.variables:
+                body.append(Set(copies, Binary(Operator.ADD, copies, Const(1))))
         for edge, queue in outs:
             pushed: dict[Column, Expression] = {
                 **_COLUMNS,
-                Column.PAYLOAD: payload,
+                Column.SLOT: _ROOM,
                 Column.PUSHED: NOW,
             }
+            if payload is not None:
+                pushed[Column.PAYLOAD] = payload
             values = tuple(pushed[column] for column in queue.columns)
             peak = Var(f"{queue.name}_peak")
             longer = Set(queue.length, Binary(Operator.ADD, queue.length, Const(1)))
@@ -350,20 +467,23 @@ class _Lowering:
                     Set(refused, Binary(Operator.ADD, refused, Const(1))),
                     pressed,
                     Lose(edge.index, refused, "refused", "full"),
+                    None if queue.memory is None else Free(queue.memory, _ROOM),
                 ]
                 return (If(full, _kept(lost), push),)
             case _:
                 latest = edge.policy.retention is RetentionMode.MAILBOX
                 reason = "superseded" if latest else "capacity"
                 evicted, old = Var(f"{queue.name}_lost"), Var("evicted", Kind.OBJECT)
-                unused = (None,) * (len(queue.columns) - 1)
+                slot = Var("gone")
+                unused = (None,) * (len(queue.columns) - 2)
                 gone: list[Statement | None] = [
-                    Pop(queue.name, (old, *unused)),
+                    Pop(queue.name, (old, None if queue.memory is None else slot, *unused)),
                     Set(queue.length, Binary(Operator.SUBTRACT, queue.length, Const(1))),
                     Note(edge.name, "evict", old, reason) if self.logs else None,
                     Set(evicted, Binary(Operator.ADD, evicted, Const(1))),
                     pressed,
                     None if latest else Lose(edge.index, evicted, "evicted", reason),
+                    None if queue.memory is None else Free(queue.memory, slot),
                 ]
                 return (If(full, _kept(gone)), *push)
 
@@ -400,6 +520,26 @@ def _all(tests: Sequence[Expression]) -> Expression:
     for test in tests[1:]:
         found = Binary(Operator.AND, found, test)
     return found
+
+
+def _memory_of(outs: Sequence[tuple[EdgePlan, Queue]]) -> str:
+    name = outs[0][1].memory
+    if name is None:
+        raise GraphError("an output that is written in place lies nowhere", code=Code.INVALID_INDEX)
+    return name
+
+
+def _size(node: NodePlan) -> int | None:
+    """Return the size of every payload that a node emits; None if that varies."""
+    spec = node.outputs[0].spec
+    if isinstance(spec, TensorSpec):
+        return spec.size_bytes if spec.is_fixed else None
+    return _SIZES.get(spec.type)
+
+
+def _is_held(spec: PayloadSpec) -> bool:
+    """Whether payloads are arrays of one size, or cannot change once they are emitted."""
+    return isinstance(spec, TensorSpec) or spec.type in _BY_REFERENCE
 
 
 def _edges_into(node: NodePlan) -> list[int]:
@@ -475,11 +615,33 @@ def _why_cold(plan: Plan, node: NodePlan) -> str | None:
         why = _why_cold_edge(plan, plan.edges[index])
         if why is not None:
             return why
+    for port in inputs:
+        if isinstance(port.spec, TensorSpec) and not port.spec.is_fixed:
+            return "takes tensors of many lengths"
     for output in node.outputs:
-        if not (isinstance(output.spec, ObjectSpec) and output.spec.type in _BY_REFERENCE):
-            return "emits what is copied"
-        if len(output.edges) > 1:
-            return "fans out"
+        why = _why_cold_output(call, output)
+        if why is not None:
+            return why
+    if node.owns_input:
+        return "is handed copies"
+    if call.form is CallForm.INFER:
+        specs = [*(port.spec for port in inputs), *(port.spec for port in node.outputs)]
+        tensors = all(isinstance(spec, TensorSpec) for spec in specs)
+        if not tensors or (node.node.fixed_batch or 1) > 1:
+            return "fills batches up"
+    return None
+
+
+def _why_cold_output(call: DirectCall, output: OutputPlan) -> str | None:
+    if not output.edges:
+        return "emits to nobody"
+    if isinstance(output.spec, TensorSpec):
+        return None if output.spec.is_fixed else "emits tensors of many lengths"
+    if call.form in (CallForm.FILL, CallForm.INFER):
+        return "writes where nothing is to be written"
+    kind = output.spec.type
+    if kind is object or issubclass(kind, _COPIED) or hasattr(kind, "buffer_descriptor"):
+        return "emits what is copied, or says itself how large it is"
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from limen.codegen._bound import Bound, entry_values, waiting_of
 from limen.codegen._program import Program, Why
 from limen.codegen._turns import LAST_PLACE, Entry, Left, Pending, Turns, World
-from limen.types import Ticks
+from limen.types import MessageToken, Ticks
 
 _WHY = tuple(Why)
 
@@ -22,6 +22,8 @@ class _Compiled(Protocol):
     def pending(self) -> Pending: ...
     def fill(self, edge: int, waiting: list[tuple[object, ...]]) -> None: ...
     def drain(self, edge: int) -> list[tuple[object, ...]]: ...
+    def lend(self, memory: str, free: list[MessageToken], shares: object) -> None: ...
+    def give_back(self, memory: str, shares: object) -> list[MessageToken]: ...
     def histogram(self, row: int) -> list[int]: ...
     def take(self, turn: int) -> tuple[int, int]: ...
 
@@ -39,6 +41,7 @@ class NativeTurns(Turns):
         super().__init__()
         self._compiled: _Compiled = module.Turns(Bound(world))
         self._columns = {queue.edge: queue.columns for queue in program.queues}
+        self._shares = {name: slots.shares for name, slots in world.slots.items()}
         self._histograms = [world.histograms[h.name] for h in program.histograms]
 
     def take(self, turn: int) -> Left:
@@ -61,6 +64,14 @@ class NativeTurns(Turns):
     def drain(self, queue: int, now: Ticks) -> list[Entry]:
         """Take what waits out of a queue, oldest first; ``now`` stands for instants not kept."""
         return waiting_of(self._columns[queue], self._compiled.drain(queue), now)
+
+    def lend(self, memory: str, free: Sequence[MessageToken]) -> None:
+        """Hand over the free slots of a memory, the one to be claimed next first."""
+        self._compiled.lend(memory, list(free), self._shares[memory])
+
+    def give_back(self, memory: str) -> list[MessageToken]:
+        """Return the free slots of a memory, the one to be claimed next first."""
+        return self._compiled.give_back(memory, self._shares[memory])
 
     def settle(self) -> None:
         """Bring the histograms up to date."""

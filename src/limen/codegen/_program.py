@@ -34,10 +34,11 @@ class Operator(enum.Enum):
 
 
 class Column(enum.Enum):
-    """What a queue keeps of each message, beside its payload."""
+    """What a queue keeps of each message: its payload itself, or the slot that it lies in."""
 
     HEADER = "header"
     PAYLOAD = "payload"
+    SLOT = "slot"
     PUSHED = "pushed"
     CREATION = "creation"
 
@@ -108,7 +109,89 @@ class Made:
     operand: Var
 
 
-Expression = Const | Var | Binary | Not | IsNone | Fits | Made
+@dataclass(frozen=True, slots=True)
+class View:
+    """The payload in a slot, to be read.
+
+    Attributes:
+        memory: Whose slot.
+        slot: Which.
+    """
+
+    memory: str
+    slot: Var
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The payload in a slot, to be written.
+
+    Attributes:
+        memory: Whose slot.
+        slot: Which.
+    """
+
+    memory: str
+    slot: Var
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The slot that a Claim takes next."""
+
+    memory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """Whether a call returned the very array that it was given to fill.
+
+    Attributes:
+        operand: What it returned.
+        room: What it was given.
+    """
+
+    operand: Var
+    room: Room
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A header with size and place of a payload.
+
+    Attributes:
+        node: Index of the node that emits it.
+        header: The header as it was.
+        payload: The payload.
+    """
+
+    node: int
+    header: Var
+    payload: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """Whether a node asks for a step of its own: another model may wait to be taken over."""
+
+    node: int
+
+
+Expression = (
+    Const
+    | Var
+    | Binary
+    | Not
+    | IsNone
+    | Fits
+    | Made
+    | View
+    | Room
+    | Next
+    | Same
+    | Described
+    | Pauses
+)
 
 
 # Statements.
@@ -148,6 +231,49 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """Take the next free slot of a memory; there is one.
+
+    Attributes:
+        memory: Its name.
+        target: The slot.
+        shares: How many edges the message is offered to.
+    """
+
+    memory: str
+    target: Var
+    shares: int
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Put a payload that fits into a slot: an array is copied.
+
+    Attributes:
+        memory: Whose slot.
+        slot: Which.
+        value: The payload.
+    """
+
+    memory: str
+    slot: Var
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Give up one edge's share of a slot; with the last one the slot is free again.
+
+    Attributes:
+        memory: Whose slot.
+        slot: Which.
+    """
+
+    memory: str
+    slot: Var
+
+
+@dataclass(frozen=True, slots=True)
 class Invoke:
     """Call into a node: the only place where a user's code runs.
 
@@ -157,7 +283,6 @@ class Invoke:
         arguments: What it is given.
         result: What it returned.
         failed: What is done where it raised; ends with an Exit.
-        resized: Whether the header of its message may state the size of an earlier payload.
     """
 
     node: int
@@ -165,7 +290,6 @@ class Invoke:
     arguments: tuple[Expression, ...]
     result: Var
     failed: tuple[Statement, ...]
-    resized: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +393,46 @@ class Exit:
     node: int
 
 
-Statement = Set | If | Pop | Push | Invoke | Sample | Record | Head | Note | Lose | Exit
+Statement = (
+    Set
+    | If
+    | Pop
+    | Push
+    | Claim
+    | Store
+    | Free
+    | Invoke
+    | Sample
+    | Record
+    | Head
+    | Note
+    | Lose
+    | Exit
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Slots of one output.
+
+    Attributes:
+        name: How statements call it.
+        node: Index of its node.
+        port: Index of the output.
+        depth: How many slots.
+        copies: Whether what is stored is copied into the slot, as arrays are.
+        is_shared: Whether several edges may hold a slot.
+        in_turn: Whether slots are claimed in the order in which they became free, so that
+            consecutive messages lie side by side; else the one that became free last comes first.
+    """
+
+    name: str
+    node: int
+    port: int
+    depth: int
+    copies: bool
+    is_shared: bool
+    in_turn: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +445,7 @@ class Queue:
         capacity: Most items.
         columns: What is kept of each message.
         length: The variable that counts them.
+        memory: Where its payloads lie, by name; None where it holds them itself.
     """
 
     name: str
@@ -289,6 +453,7 @@ class Queue:
     capacity: int
     columns: tuple[Column, ...]
     length: Var
+    memory: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +498,7 @@ class Program:
         blocks: By node.
         variables: What lasts from turn to turn, but for the queues' lengths.
         queues: By edge, those that the Program owns.
+        memories: Those that queues refer to.
         histograms: What it counts.
         logs: Whether decisions are written.
         clock: ``monotonic`` for the machine's own, ``any`` for one that is asked.
@@ -351,6 +517,7 @@ class Program:
     node_names: tuple[str, ...]
     cold: tuple[tuple[str, str], ...] = ()
     is_lazy: bool = False
+    memories: tuple[Memory, ...] = ()
 
     @property
     def holds_any(self) -> bool:
@@ -398,7 +565,15 @@ def operands(expression: Expression) -> Iterator[Var]:
             yield from operands(operand)
         case IsNone(operand=operand) | Fits(operand=operand) | Made(operand=operand):
             yield operand
-        case Const():
+        case View(slot=slot) | Room(slot=slot):
+            yield slot
+        case Same(operand=operand, room=room):
+            yield operand
+            yield room.slot
+        case Described(header=header, payload=payload):
+            yield header
+            yield from operands(payload)
+        case Const() | Next() | Pauses():
             pass
         case unreachable:
             assert_never(unreachable)
@@ -416,6 +591,8 @@ def verify_program(program: Program) -> None:
     histograms = {histogram.name for histogram in program.histograms}
     lasting = {var.name: var.kind for var in (*OWN, *program.variables)}
     lasting |= {queue.length.name: Kind.INT for queue in program.queues}
+    memories = {memory.name for memory in program.memories}
+    _require({q.memory for q in program.queues} - {None} <= memories, "memories")
     _require(len(lasting) == len(OWN) + len(program.variables) + len(program.queues), "variables")
     for block in program.blocks:
         _require(bool(block.body), f"{block.title}: nothing to do")
@@ -438,6 +615,7 @@ def _verify_body(
             for var in operands(expression):
                 _require(known.get(var.name) is var.kind, f"{block.title}: {var.name} is not set")
 
+    memories = {memory.name for memory in program.memories}
     for place, statement in enumerate(body):
         match statement:
             case Set(target=target, value=value):
@@ -455,6 +633,15 @@ def _verify_body(
                 _require(name in queues, f"{block.title}: queue {name}")
                 _require(len(values) == len(queues[name].columns), f"{block.title}: columns")
                 reads(*values)
+            case Claim(memory=name, target=target):
+                _require(name in memories, f"{block.title}: memory {name}")
+                known[target.name] = target.kind
+            case Store(memory=name, slot=slot, value=value):
+                _require(name in memories, f"{block.title}: memory {name}")
+                reads(slot, value)
+            case Free(memory=name, slot=slot):
+                _require(name in memories, f"{block.title}: memory {name}")
+                reads(slot)
             case Invoke(arguments=arguments, result=result, failed=failed):
                 reads(*arguments)
                 _require(bool(failed) and isinstance(failed[-1], Exit), f"{block.title}: failure")

@@ -8,27 +8,37 @@ from typing import assert_never
 from limen.codegen._program import (
     Binary,
     Block,
+    Claim,
     Const,
+    Described,
     Exit,
     Expression,
     Fits,
+    Free,
     Head,
     If,
     Invoke,
     IsNone,
     Lose,
     Made,
+    Memory,
+    Next,
     Not,
     Note,
     Operator,
+    Pauses,
     Pop,
     Program,
     Push,
     Record,
+    Room,
+    Same,
     Sample,
     Set,
     Statement,
+    Store,
     Var,
+    View,
     Why,
     statements,
 )
@@ -76,12 +86,24 @@ def _bindings(program: Program) -> Iterator[str]:
         yield "new_header, domain = bound.new_header, bound.domain"
         yield "produced, usual_qos = bound.produced, bound.usual_qos"
     if _has_consumer(program):
-        yield "message, resized = bound.message, bound.resized"
+        yield "message = bound.message"
+    found = [e for block in program.blocks for s in _all(block) for e in expressions(s)]
+    if any(isinstance(e, Described) for e in found):
+        yield "described = bound.described"
+    if any(memory.copies for memory in program.memories):
+        yield "array = bound.array"
     for block in program.blocks:
         if any(isinstance(s, Invoke) for s in _all(block)):
             yield f"call_{block.node} = bound.calls[{block.node}]"
-        if any(isinstance(e, Fits) for e in _tests(block)):
-            yield f"kind_{block.node} = bound.kinds[{block.node}]"
+    for node in sorted({e.node for e in found if isinstance(e, Pauses)}):
+        yield f"pauses_{node} = bound.pauses[{node}]"
+    for node in sorted({e.node for e in found if isinstance(e, Fits)}):
+        if emits_arrays(program, node):
+            yield f"dtype_{node}, shape_{node} = bound.tensors[{node}]"
+        else:
+            yield f"kind_{node} = bound.kinds[{node}]"
+    for memory in program.memories:
+        yield from _memory(memory)
     for queue in program.queues:
         name = queue.name
         yield f"{name}_push, {name}_pop = bound.queues[{queue.edge}].append, " + (
@@ -93,11 +115,23 @@ def _bindings(program: Program) -> Iterator[str]:
         yield "settle = bound.settle"
 
 
+def _memory(memory: Memory) -> Iterator[str]:
+    name = memory.name
+    yield f"{name}_views = bound.slots[{name!r}].views"
+    if memory.copies:
+        yield f"{name}_rooms = bound.slots[{name!r}].rooms"
+    if memory.is_shared:
+        yield f"{name}_shares = bound.slots[{name!r}].shares"
+    yield f"{name}_free = bound.free[{name!r}]"
+    claim = "popleft" if memory.in_turn else "pop"
+    yield f"{name}_claim, {name}_give = {name}_free.{claim}, {name}_free.append"
+
+
 def _run(program: Program, text: Text) -> None:
     lasting = [var.name for var in lasting_variables(program)]
     text.add('"""Take turns from a node on; return why it was left, and at which node."""')
     text.add(*_spread(lasting, "state"))
-    text.add("failure = header = payload = None", "pushed = 0")
+    text.add("failure = header = payload = None", "pushed = slot = 0")
     text.add("why, node = 0, turn")
     if program.histograms:
         text.add(f"rounds = {ROUNDS}")
@@ -117,7 +151,7 @@ def _run(program: Program, text: Text) -> None:
     text.add("finally:")
     with text.deeper():
         text.add(*_gather(lasting, "state[:]"))
-        text.add("bound.pending = header, payload, pushed, failure")
+        text.add("bound.pending = header, payload, slot, pushed, failure")
         if program.histograms:
             text.add("settle()")
     text.add("return why, node")
@@ -143,9 +177,9 @@ def _body(program: Program, block: Block, body: tuple[Statement, ...], text: Tex
 def _statement(program: Program, block: Block, statement: Statement, text: Text) -> None:
     match statement:
         case Set(target=target, value=value):
-            text.add(_assignment(target, value))
+            text.add(_assignment(program, target, value))
         case If(test=test, then=then, otherwise=otherwise):
-            text.add(f"if {_expression(test)}:")
+            text.add(f"if {_expression(program, test)}:")
             with text.deeper():
                 _body(program, block, then, text)
             if otherwise:
@@ -156,7 +190,22 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
             names = ["_" if target is None else target.name for target in targets]
             text.add(f"{', '.join(names)} = {queue}_pop()")
         case Push(queue=queue, values=values):
-            text.add(f"{queue}_push(({', '.join(_expression(value) for value in values)}))")
+            text.add(
+                f"{queue}_push(({', '.join(_expression(program, value) for value in values)}))"
+            )
+        case Claim(memory=memory, target=target, shares=shares):
+            text.add(f"{target.name} = {memory}_claim()")
+            text.add(f"if len({memory}_free) < {memory}_least:")
+            text.add(f"{_STEP}{memory}_least = len({memory}_free)")
+            if memory_of(program, memory).is_shared:
+                text.add(f"{memory}_shares[{target.name}] = {shares}")
+        case Store(memory=memory, slot=slot, value=value):
+            if memory_of(program, memory).copies:
+                text.add(f"{memory}_rooms[{slot.name}][...] = {_expression(program, value)}")
+            else:
+                text.add(f"{memory}_views[{slot.name}] = {_expression(program, value)}")
+        case Free(memory=memory, slot=slot):
+            _free(memory_of(program, memory), slot.name, text)
         case Invoke() as call:
             _invoke(program, block, call, text)
         case Sample(cost=cost):
@@ -165,12 +214,14 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
             else:
                 text.add(f"now = sample({cost})")
         case Record(histogram=name, ticks=Binary() as waited) if name in waits(program):
-            text.add(f"if {_expression(waited.left)} != {_expression(waited.right)}:")
-            text.add(f"{_STEP}{name}({_expression(waited)})")
+            text.add(
+                f"if {_expression(program, waited.left)} != {_expression(program, waited.right)}:"
+            )
+            text.add(f"{_STEP}{name}({_expression(program, waited)})")
         case Record(histogram=histogram, ticks=ticks):
-            text.add(f"{histogram}({_expression(ticks)})")
+            text.add(f"{histogram}({_expression(program, ticks)})")
         case Head(node=node, sequence=sequence, size_bytes=size, target=target):
-            number = _expression(sequence)
+            number = _expression(program, sequence)
             text.add(
                 f"{target.name} = new_header(trace_id={trace_base(node)} + {number}, "
                 f"sequence={number}, creation_tick=now, origin_tick=now, "
@@ -201,11 +252,25 @@ WHY = {why: number for number, why in enumerate(Why)}
 """How a run function says why it was left."""
 
 
+def _free(memory: Memory, slot: str, text: Text) -> None:
+    name = memory.name
+    if memory.is_shared:
+        text.add(f"{name}_shares[{slot}] -= 1", f"if not {name}_shares[{slot}]:")
+    indent = _STEP if memory.is_shared else ""
+    if not memory.copies:
+        text.add(f"{indent}{name}_views[{slot}] = None")
+    text.add(f"{indent}{name}_give({slot})")
+
+
 def _invoke(program: Program, block: Block, call: Invoke, text: Text) -> None:
-    given = [_expression(argument) for argument in call.arguments]
-    if call.form is CallForm.CONSUME:
-        header = f"resized({block.node}, {given[0]}, {given[1]})" if call.resized else given[0]
-        given = [f"message({header}, {given[1]})", given[2]]
+    given = [_expression(program, argument) for argument in call.arguments]
+    match call.form:
+        case CallForm.CONSUME:
+            given = [f"message({given[0]}, {given[1]})", given[2]]
+        case CallForm.FILL:
+            given[1] = f"out={given[1]}"
+        case _:
+            pass
     text.add("try:")
     text.add(f"{_STEP}{call.result.name} = call_{call.node}({', '.join(given)})")
     text.add("except Exception as error:")
@@ -214,15 +279,15 @@ def _invoke(program: Program, block: Block, call: Invoke, text: Text) -> None:
         _body(program, block, call.failed, text)
 
 
-def _assignment(target: Var, value: Expression) -> str:
+def _assignment(program: Program, target: Var, value: Expression) -> str:
     match value:
         case Binary(operator=operator, left=left, right=Const(value=step)) if left == target:
             return f"{target.name} {operator.value}= {step}"
         case _:
-            return f"{target.name} = {_expression(value)}"
+            return f"{target.name} = {_expression(program, value)}"
 
 
-def _expression(expression: Expression) -> str:
+def _expression(program: Program, expression: Expression) -> str:
     match expression:
         case Const(value=value):
             return str(value)
@@ -233,36 +298,67 @@ def _expression(expression: Expression) -> str:
         case Binary(operator=Operator.LESS, left=Const(value=0), right=Var(name=name)):
             return name
         case Binary(operator=operator, left=left, right=right):
-            return f"{_operand(left)} {operator.value} {_operand(right)}"
+            return f"{_operand(program, left)} {operator.value} {_operand(program, right)}"
         case Not(operand=operand):
-            return f"not {_operand(operand)}"
+            return f"not {_operand(program, operand)}"
         case IsNone(operand=operand):
             return f"{operand.name} is None"
         case Fits(operand=operand, node=node, form=CallForm.PRODUCE):
-            return f"({_plain(operand.name, node)})"
+            plain = _plain(operand.name)
+            return f"({plain} and {_fits(program, f'{operand.name}.payload', node)})"
         case Fits(operand=operand, node=node):
-            return f"type({operand.name}) is kind_{node}"
+            return _fits(program, operand.name, node)
         case Made(operand=operand):
             return f"{operand.name}.payload"
+        case View(memory=memory, slot=slot):
+            return f"{memory}_views[{slot.name}]"
+        case Room(memory=memory, slot=slot):
+            return f"{memory}_rooms[{slot.name}]"
+        case Next(memory=memory):
+            return f"{memory}_free[{0 if memory_of(program, memory).in_turn else -1}]"
+        case Same(operand=operand, room=room):
+            return f"{operand.name} is {_expression(program, room)}"
+        case Described(node=node, header=header, payload=payload):
+            return f"described({node}, {header.name}, {_expression(program, payload)})"
+        case Pauses(node=node):
+            return f"pauses_{node}()"
         case unreachable:
             assert_never(unreachable)
 
 
-def _plain(made: str, node: int) -> str:
-    """Return the test that a source stated nothing but a payload of the declared class."""
-    unset = " and ".join(f"{made}.{name} is None" for name in UNSTATED)
+def memory_of(program: Program, name: str) -> Memory:
+    """Return a memory by name."""
+    return next(memory for memory in program.memories if memory.name == name)
+
+
+def emits_arrays(program: Program, node: int) -> bool:
+    """Whether the output of a node is copied into slots: it takes arrays of one dtype and shape."""
+    return any(memory.node == node and memory.copies for memory in program.memories)
+
+
+def _fits(program: Program, payload: str, node: int) -> str:
+    """Return the test that a payload is taken as it is."""
+    if not emits_arrays(program, node):
+        return f"type({payload}) is kind_{node}"
     return (
-        f"type({made}) is produced and type({made}.payload) is kind_{node} and {unset} "
-        f"and {made}.qos is usual_qos and not {made}.degrade_allowed"
+        f"(type({payload}) is array and {payload}.dtype is dtype_{node} "
+        f"and {payload}.shape == shape_{node})"
     )
+
+
+def _plain(made: str) -> str:
+    """Return the test that a source stated nothing but a payload."""
+    unset = " and ".join(f"{made}.{name} is None" for name in UNSTATED)
+    usual = f"{made}.qos is usual_qos and not {made}.degrade_allowed"
+    return f"type({made}) is produced and {unset} and {usual}"
 
 
 UNSTATED = ("creation_tick", "deadline_ns", "max_age_ns")
 """What a source may state beside a payload, and mostly does not."""
 
 
-def _operand(expression: Expression) -> str:
-    text = _expression(expression)
+def _operand(program: Program, expression: Expression) -> str:
+    text = _expression(program, expression)
     return f"({text})" if isinstance(expression, (Binary, Fits, IsNone)) and " " in text else text
 
 
@@ -275,10 +371,16 @@ def _all(block: Block) -> Iterator[Statement]:
     return statements(block.body)
 
 
-def _tests(block: Block) -> Iterator[Expression]:
-    for statement in _all(block):
-        if isinstance(statement, If):
-            yield from _inner(statement.test)
+def expressions(statement: Statement) -> Iterator[Expression]:
+    """Yield the expressions of one statement, and what they are made of."""
+    match statement:
+        case Set(value=value) | Store(value=value) | If(test=value) | Record(ticks=value):
+            yield from _inner(value)
+        case Push(values=values) | Invoke(arguments=values):
+            for one in values:
+                yield from _inner(one)
+        case _:
+            pass
 
 
 def _inner(expression: Expression) -> Iterator[Expression]:
@@ -289,6 +391,8 @@ def _inner(expression: Expression) -> Iterator[Expression]:
             yield from _inner(right)
         case Not(operand=operand):
             yield from _inner(operand)
+        case Described(payload=payload):
+            yield from _inner(payload)
         case _:
             pass
 

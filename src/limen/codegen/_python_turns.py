@@ -20,7 +20,7 @@ from limen.codegen._turns import (
     lasting_variables,
 )
 from limen.telemetry import record_all
-from limen.types import Ticks
+from limen.types import MessageToken, Ticks
 
 _WHY = tuple(Why)
 
@@ -72,6 +72,17 @@ class PythonTurns(Turns):
         entries.clear()
         return waiting
 
+    def lend(self, memory: str, free: Sequence[MessageToken]) -> None:
+        """Hand over the free slots of a memory, the one to be claimed next first."""
+        self._bound.free[memory].extend(free)
+
+    def give_back(self, memory: str) -> list[MessageToken]:
+        """Return the free slots of a memory, the one to be claimed next first."""
+        kept = self._bound.free[memory]
+        free = list(kept)
+        kept.clear()
+        return free
+
     def settle(self) -> None:
         """Bring the histograms up to date."""
         self._bound.settle()
@@ -86,6 +97,7 @@ class _PythonBound(Bound):
         self.queues: dict[int, deque[tuple[object, ...]]] = {
             queue.edge: deque() for queue in program.queues
         }
+        self.free: dict[str, deque[MessageToken]] = {m.name: deque() for m in program.memories}
         self.pending = NOTHING_PENDING
         self.histograms = {h.name: array("q") for h in program.histograms}
         self._kept = world.histograms

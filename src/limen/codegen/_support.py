@@ -86,13 +86,10 @@ cdef extern from *:
         return 1;
     }
 
-    /* Whether a source stated nothing but a payload of the declared class. */
+    /* Whether a source stated nothing but a payload. */
     static inline int is_plain(
-        PyObject *made, PyObject *whole, PyObject *kind, const Py_ssize_t *at, PyObject *qos) {
-        PyObject *payload;
-        if ((PyObject *)Py_TYPE(made) != whole) return 0;
-        payload = member(made, at[0]);
-        return payload != NULL && (PyObject *)Py_TYPE(payload) == kind
+        PyObject *made, PyObject *whole, const Py_ssize_t *at, PyObject *qos) {
+        return (PyObject *)Py_TYPE(made) == whole && member(made, at[0]) != NULL
             && member(made, at[1]) == Py_None && member(made, at[2]) == Py_None
             && member(made, at[3]) == Py_None && member(made, at[4]) == qos
             && member(made, at[5]) == Py_False;
@@ -107,8 +104,7 @@ cdef extern from *:
     int is_usual(
         PyObject *head, PyObject *whole, const Py_ssize_t *at, PyObject *usual) noexcept
     int is_plain(
-        PyObject *made, PyObject *whole, PyObject *kind, const Py_ssize_t *at, PyObject *qos
-    ) noexcept
+        PyObject *made, PyObject *whole, const Py_ssize_t *at, PyObject *qos) noexcept
     void record(long long *row, long long value) noexcept nogil
     PyObject *call_one "PyObject_CallOneArg"(PyObject *function, PyObject *argument) noexcept
     PyObject *call_many "PyObject_Vectorcall"(

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from limen.codegen._program import Program, Var, Why
 from limen.message import MessageHeader
 from limen.telemetry import Histogram
-from limen.types import Ticks
+from limen.types import MessageToken, Ticks
 
 Entry = tuple[MessageHeader, object, Ticks]
-"""A message that waits: header, payload, and the instant of its push."""
+"""A message that waits: header, payload or slot, and the instant of its push."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The slots of one output.
+
+    Attributes:
+        views: By slot, its payload to be read.
+        rooms: By slot, its payload to be written; empty where payloads are held by reference.
+        shares: By slot, how many edges hold it; kept where several may.
+    """
+
+    views: Sequence[object]
+    rooms: Sequence[NDArray[np.generic]]
+    shares: MutableMapping[MessageToken, int] | list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,32 +41,38 @@ class World:
     Attributes:
         calls: By node, what is called.
         kinds: By node, the class of what its output takes as it is.
+        tensors: By node, dtype and shape of what its output takes as it is.
+        slots: By memory.
+        pauses: By node, whether it asks for a step of its own.
         histograms: By name; a name may stand for several.
         sample: Charges the clock and reads it.
         epoch: Of the machine's own clock.
         domain: Of the clock.
         note: Writes a decision: instant, place, action, sequence, reason.
         lost: Told of a loss: edge, how many, what was done, why.
-        resized: Returns a header that states a payload's own size: node, header, payload.
+        described: Returns a header that states a payload's own size: node, header, payload.
         attention: Not empty once somebody asks for the reference.
     """
 
     calls: Mapping[int, Callable[..., object]]
     kinds: Mapping[int, type]
+    tensors: Mapping[int, tuple[np.dtype[np.generic], tuple[int, ...]]]
+    slots: Mapping[str, Slots]
+    pauses: Mapping[int, Callable[[], bool]]
     histograms: Mapping[str, Sequence[Histogram]]
     sample: Callable[[int], Ticks]
     epoch: int
     domain: int
     note: Callable[[Ticks, str, str, int, str], None]
     lost: Callable[[int, int, str, str], None]
-    resized: Callable[[int, MessageHeader, object], MessageHeader]
+    described: Callable[[int, MessageHeader, object], MessageHeader]
     attention: list[bool]
 
 
-Pending = tuple[MessageHeader | None, object, Ticks, object]
-"""Of a call that is left: header, payload, instant of the push, and what came of it."""
+Pending = tuple[MessageHeader | None, object, int, Ticks, object]
+"""Of a call that is left: header, payload or slot, instant of the push, and what came of it."""
 
-NOTHING_PENDING: Pending = (None, None, Ticks(0), None)
+NOTHING_PENDING: Pending = (None, None, 0, Ticks(0), None)
 
 
 class Left(NamedTuple):
@@ -58,7 +82,8 @@ class Left(NamedTuple):
         why: What is left to the reference.
         node: The node whose turn it is, or was.
         header: Of the message that a node was called with.
-        payload: Its payload.
+        payload: Its payload, where a queue held that.
+        slot: Its slot, where a queue held that.
         pushed: When it was pushed.
         failure: What the node raised, or returned.
     """
@@ -67,6 +92,7 @@ class Left(NamedTuple):
     node: int
     header: MessageHeader | None
     payload: object
+    slot: int
     pushed: Ticks
     failure: object
 
@@ -96,6 +122,14 @@ class Turns(abc.ABC):
     @abc.abstractmethod
     def drain(self, queue: int, now: Ticks) -> list[Entry]:
         """Take what waits out of a queue, oldest first; ``now`` stands for instants not kept."""
+
+    @abc.abstractmethod
+    def lend(self, memory: str, free: Sequence[MessageToken]) -> None:
+        """Hand over the free slots of a memory, the one to be claimed next first."""
+
+    @abc.abstractmethod
+    def give_back(self, memory: str) -> list[MessageToken]:
+        """Return the free slots of a memory, the one to be claimed next first."""
 
     @abc.abstractmethod
     def settle(self) -> None:

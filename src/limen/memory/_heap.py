@@ -38,6 +38,11 @@ class HeapMemoryManager(MemoryManager):
         """0: the objects' own memory is their maker's."""
         return 0
 
+    @property
+    def payloads(self) -> list[object]:
+        """By slot, its payload; for another executor that stores here for a while."""
+        return self._payloads
+
     def _payload(self, token: MessageToken) -> object:
         return self._payloads[token]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 
 from limen.errors import Code, ManagerError
 from limen.memory.contract import MemoryManager
@@ -70,6 +70,11 @@ class SharedSlots:
     def lend(self, token: MessageToken, shares: int) -> None:
         """Say how many edges a stored message is about to be offered to."""
         self._shares[token] = shares
+
+    @property
+    def shares(self) -> MutableMapping[MessageToken, int] | list[int]:
+        """How many edges hold each slot; for another executor that counts them for a while."""
+        return self._shares
 
     def drop(self, token: MessageToken) -> None:
         """Give up one share from the producer's side.

@@ -101,6 +101,28 @@ class StaticMemoryManager(MemoryManager):
             self._header_at(token)
             out[index] = self._views[token]
 
+    # What another executor keeps of it for a while.
+
+    @property
+    def views(self) -> Sequence[NDArray[np.generic]]:
+        """By slot, its payload to be read."""
+        return self._views
+
+    @property
+    def rooms(self) -> Sequence[NDArray[np.generic]]:
+        """By slot, its payload to be written."""
+        return self._slots
+
+    @property
+    def batches_of_one(self) -> Sequence[NDArray[np.generic]]:
+        """By slot, its payload as a batch to be read."""
+        return self._batches_of_one
+
+    @property
+    def rooms_for_one(self) -> Sequence[NDArray[np.generic]]:
+        """By slot, its payload as a batch to be written."""
+        return self._rooms_for_one
+
     def _payload(self, token: MessageToken) -> object:
         return self._views[token]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
@@ -313,6 +313,36 @@ class MemoryManager(abc.ABC):
     def raise_peak(self, used: int) -> None:
         """Count a number of slots as used at a time, by who kept messages elsewhere meanwhile."""
         self._peak_used = max(self._peak_used, used)
+
+    # What another executor keeps of it for a while.
+
+    def lend_free(self) -> list[MessageToken]:
+        """Hand over the free slots, the one claimed next first, until ``take_back_free``."""
+        free = [
+            MessageToken(self._free_ring[(self._free_head + offset) % self.capacity])
+            for offset in range(self._available)
+        ]
+        self._available = 0
+        return free
+
+    def take_back_free(self, free: Sequence[MessageToken], stored: int, copies: int) -> None:
+        """Take over the free slots again, with what was done meanwhile.
+
+        Args:
+            free: The one to be claimed next first.
+            stored: How many messages were stored.
+            copies: How many of those were copied.
+        """
+        for slot in free:
+            self._headers[slot] = None
+        self._free_ring[: len(free)] = free
+        self._free_head, self._available = 0, len(free)
+        self._stored += stored
+        self._copies += copies
+
+    def rename(self, token: MessageToken, header: MessageHeader) -> None:
+        """State the header of a slot that somebody else stored into meanwhile."""
+        self._headers[token] = header
 
     def share_counts(self) -> MutableMapping[MessageToken, int] | list[int]:
         """Return a place to count, by token, how many edges hold a slot; 0 at first."""

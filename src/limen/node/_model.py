@@ -13,7 +13,16 @@ from limen.errors import Code, InferenceError, LimenError, ModelMismatchError
 from limen.message import BatchView
 from limen.node._model_ports import common_batch, port_name, shape_of
 from limen.node._signature import check_stackable, match_spec
-from limen.node.contract import Node, NodeKind, NodePorts, Port, StepContext, StepResult
+from limen.node.contract import (
+    CallForm,
+    DirectCall,
+    Node,
+    NodeKind,
+    NodePorts,
+    Port,
+    StepContext,
+    StepResult,
+)
 from limen.types import PayloadSpec, TensorSpec, error_text, require_whole
 
 
@@ -248,6 +257,22 @@ class InferenceModel(Node):
 
         return call
 
+    def direct_call(self) -> DirectCall | None:
+        """Return what binds the model to slots, where a step does no more than run it."""
+        own = type(self)
+        parts = (own.step, own._infer, own._answer, own._run, own._bind, own.bind, own.adopt)
+        base = InferenceModel
+        if parts != (
+            *(base.step, base._infer, base._answer),
+            *(base._run, base._bind, base.bind, base.adopt),
+        ):
+            return None
+        return DirectCall(CallForm.INFER, self.bind, _nothing, self._is_changing)
+
+    def _is_changing(self) -> bool:
+        """Whether a model waits to be taken over, is on probation, or was given up again."""
+        return not (self._staged is None and self._previous is None and not self._rolled_back)
+
     def reset(self) -> None:
         """Let the model forget."""
         if self._loaded is not None:
@@ -291,6 +316,11 @@ class InferenceModel(Node):
         if self.fixed_batch is None:
             return self.model.bind(inp, out)
         return self.model.bind(inp[np.newaxis], out[np.newaxis])
+
+
+def _nothing(result: object) -> object:
+    """Stand for the answer of a model, which lies in its slot."""
+    return result
 
 
 def _why(error: Exception) -> str:

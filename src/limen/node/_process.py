@@ -110,10 +110,10 @@ class ProcessNode(Node):
         ):
             return None
         signature = self._read()
-        simple = len(signature.inputs) == 1 and not signature.fields and not signature.with_out
-        if self.takes_windows or not simple:
+        if self.takes_windows or len(signature.inputs) != 1 or signature.fields:
             return None
-        return DirectCall(CallForm.PAYLOAD, self._processor(), self._result)
+        form = CallForm.FILL if signature.with_out else CallForm.PAYLOAD
+        return DirectCall(form, self._processor(), self._result)
 
     def process_message(self, message: Message, clock: PlatformClock) -> ProcessResult:
         """Handle one message; the default hands its payload to ``process``."""

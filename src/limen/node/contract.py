@@ -57,6 +57,10 @@ class CallForm(enum.Enum):
     """With an instant, as ``Source.try_produce``."""
     CONSUME = "consume"
     """With a message and an instant, as ``Sink.consume``."""
+    FILL = "fill"
+    """As PAYLOAD, and with the slot of its output as ``out``, which it may fill and return."""
+    INFER = "infer"
+    """With two arrays, batches of one item: it returns a call that computes one from the other."""
 
 
 class DirectCall(NamedTuple):
@@ -66,11 +70,14 @@ class DirectCall(NamedTuple):
         form: What the function is given and returns.
         function: What the step hands over.
         answer: Turns what a PAYLOAD function returned into a ``ProcessResult``.
+        pauses: Asked before each step whether it is one for the node's own ``step``; None if none
+            is, ever.
     """
 
     form: CallForm
     function: Callable[..., object]
     answer: Callable[[object], object]
+    pauses: Callable[[], bool] | None = None
 
 
 class PushOutcome(enum.Enum):

@@ -351,25 +351,37 @@ class Link(ProducerSide):
 
     # What another executor keeps of it for a while.
 
-    def lend(self) -> list[tuple[MessageHeader, object, Ticks]]:
-        """Hand over all that waits, oldest first, to who goes on with it until ``take_back``."""
-        waiting = []
+    def lend(self, *, in_slots: bool) -> list[tuple[MessageHeader, object, Ticks]]:
+        """Hand over all that waits, oldest first, to who goes on with it until ``take_back``.
+
+        Args:
+            in_slots: Whether payloads stay in their slots: the tokens are handed over instead.
+        """
+        waiting: list[tuple[MessageHeader, object, Ticks]] = []
         while len(self.consumer):
             header, pushed = self.consumer.header_at(0), self.consumer.push_tick_at(0)
             token = self.consumer.try_pop()
+            if in_slots:
+                waiting.append((header, token, pushed))
+                continue
             with self.manager.read(token) as message:
                 waiting.append((header, message.payload, pushed))
             self.slots.drop(token)
         return waiting
 
     def take_back(
-        self, waiting: Iterable[tuple[MessageHeader, object, Ticks]], done: Handled
+        self,
+        waiting: Iterable[tuple[MessageHeader, object, Ticks]],
+        done: Handled,
+        *,
+        in_slots: bool,
     ) -> None:
         """Take over again what waits, and count what was done meanwhile.
 
         Args:
             waiting: Oldest first.
             done: What happened to the edge since ``lend``.
+            in_slots: Whether payloads lie in their slots: waiting are tokens instead.
 
         Raises:
             LifecycleError: The edge is none of our own rings.
@@ -378,8 +390,7 @@ class Link(ProducerSide):
         if not isinstance(ring, Ring):
             raise LifecycleError(f"{type(ring).__qualname__} takes nothing back")
         for header, payload, pushed in waiting:
-            token = self.manager.store(Message(header, payload))
-            self.slots.lend(token, 1)
+            token = self._taken_back(header, payload, in_slots=in_slots)
             ring.put_back(token, header, pushed)
             self.last_push = pushed
         self.offered += done.offered
@@ -393,10 +404,25 @@ class Link(ProducerSide):
         self.peak = max(self.peak, done.peak)
         self.pressed = done.pressed
         used = self.plan.policy.caps.max_items + 1 if done.refused or done.evicted else done.peak
-        self.manager.raise_peak(used)
+        if not in_slots:
+            self.manager.raise_peak(used)
         if done.in_flight:
             header, pushed = self.consumer.header_at(0), self.consumer.push_tick_at(0)
             self.hold.append(Held(self.consumer.try_pop(), header, pushed))
+
+    def _taken_back(
+        self, header: MessageHeader, payload: object, *, in_slots: bool
+    ) -> MessageToken:
+        if not in_slots:
+            token = self.manager.store(Message(header, payload))
+        elif isinstance(payload, int):
+            token = MessageToken(payload)
+            self.manager.rename(token, header)
+        else:
+            raise TypeError(f"{payload!r} is no token")
+        if not in_slots or len(self.slots.returns) == 1:
+            self.slots.lend(token, 1)
+        return token
 
     def _hand_back(self, token: MessageToken, place: int) -> None:
         self._back.give_back(token)
