@@ -10,7 +10,6 @@ from typing import Annotated
 
 import numpy as np
 import pytest
-from models import write_model
 from numpy.typing import NDArray
 
 import limen
@@ -26,6 +25,7 @@ from limen.policy import EdgePolicy
 from limen.runtime import SingleThreadRuntime
 from limen.telemetry import DecisionLog, RunStatistics
 from limen.types import DataType, ObjectSpec, PayloadSpec, TensorSpec, Ticks
+from models import write_model
 
 SPEC = TensorSpec(DataType.F32, (4,))
 Four = Annotated[NDArray[np.float32], SPEC]

@@ -173,7 +173,7 @@ class _Lowering:
                 output.depth,
                 copies,
                 is_shared,
-                any(self._takes_batches(self.plan.edges[e]) for e in output.edges),
+                output.in_turn,
             )
         return self.memories[name]
 
@@ -190,10 +190,6 @@ class _Lowering:
     def _keeps_instants(self, edge: EdgePlan) -> bool:
         """Whether somebody looks at when messages of an edge were pushed."""
         return not self._is_lazy or edge.consumer.node in self.cold
-
-    def _takes_batches(self, edge: EdgePlan) -> bool:
-        consumer = self.plan.nodes[edge.consumer.node]
-        return not consumer.inputs[edge.consumer.port].batching.is_none
 
     def _sample(self, node: NodePlan, outs: Sequence[tuple[EdgePlan, Queue]]) -> Statement | None:
         """Sample behind a call."""

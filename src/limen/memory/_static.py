@@ -25,10 +25,11 @@ class StaticMemoryManager(MemoryManager):
     Args:
         spec: The tensor that each slot holds; every axis known.
         depth: Number of slots.
+        in_turn: Whether slots go round; without it few slots are in use, over and over.
     """
 
-    def __init__(self, spec: TensorSpec, depth: int) -> None:
-        super().__init__(depth)
+    def __init__(self, spec: TensorSpec, depth: int, *, in_turn: bool = True) -> None:
+        super().__init__(depth, in_turn=in_turn)
         if not spec.is_fixed:
             raise ConfigurationError(
                 f"static memory for {describe_spec(spec)}", remedy="every axis needs a length"

@@ -162,11 +162,13 @@ class MemoryManager(abc.ABC):
 
     Args:
         depth: Number of slots, at least 1.
+        in_turn: Whether slots go round, so that consecutive messages lie side by side (MEM-45);
+            else the one that was freed last is claimed next, which few memory is touched by.
     """
 
     memory_class = MemoryClass.HOST
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, *, in_turn: bool = True) -> None:
         if depth < 1:
             raise ConfigurationError(
                 f"memory manager of depth {depth}", remedy="give it at least one slot"
@@ -179,6 +181,7 @@ class MemoryManager(abc.ABC):
         self._free_ring = list(range(depth))
         self._free_head = 0
         self._available = depth
+        self._in_turn = in_turn
         self._stored = 0
         self._peak_used = 0
         self._copies = 0
@@ -296,7 +299,11 @@ class MemoryManager(abc.ABC):
             )
         self._headers[token] = None
         self._drop(token)
-        self._free_ring[(self._free_head + self._available) % self.capacity] = token
+        if self._in_turn:
+            self._free_ring[(self._free_head + self._available) % self.capacity] = token
+        else:
+            self._free_head = (self._free_head - 1) % self.capacity
+            self._free_ring[self._free_head] = token
         self._available += 1
 
     def statistics(self) -> MemoryStatistics:

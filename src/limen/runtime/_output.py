@@ -167,8 +167,9 @@ class OutputPort:
 def _manager(name: str, plan: OutputPlan, ledger: BorrowLedger | None) -> MemoryManager:
     match plan.spec:
         case TensorSpec() as spec if ledger is None:
-            kind = StaticMemoryManager if spec.is_fixed else BoundedMemoryManager
-            return kind(spec, plan.depth)
+            if spec.is_fixed:
+                return StaticMemoryManager(spec, plan.depth, in_turn=plan.in_turn)
+            return BoundedMemoryManager(spec, plan.depth)
         case TensorSpec() as spec:
             checked = CheckedStaticMemoryManager if spec.is_fixed else CheckedBoundedMemoryManager
             return checked(spec, plan.depth, name, ledger)

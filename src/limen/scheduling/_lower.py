@@ -212,7 +212,10 @@ def _node(
         beside = int(failsafe is not None and failsafe.port == number)
         staging = calls * most + beside
         depth = slot_depth(sizes, staging)
-        outputs.append(OutputPlan(port.name, port.spec, tuple(edges), depth, staging, most, beside))
+        in_turn = any(hold > 1 for _, hold in sizes)
+        outputs.append(
+            OutputPlan(port.name, port.spec, tuple(edges), depth, staging, most, beside, in_turn)
+        )
     activation = activation_of(spec)
     offset_ns = graph.spec.clock_offsets_ns.get(spec.node.clock_domain or 0, 0)
     if spec.node.clock_domain is None:

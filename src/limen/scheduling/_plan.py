@@ -79,6 +79,7 @@ class OutputPlan:
         max_emit: Most messages that one call emits here.
         failsafes: How many of a step's are none but a failsafe's: a step that fails behind its
             calls emits one beside their results.
+        in_turn: Whether its slots go round: an edge ends at an input that takes batches or windows.
     """
 
     name: str
@@ -88,6 +89,7 @@ class OutputPlan:
     staging: int
     max_emit: int
     failsafes: int = 0
+    in_turn: bool = True
 
     @property
     def memory_bytes(self) -> int:
