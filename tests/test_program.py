@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 
@@ -189,3 +190,13 @@ def test_every_block_begins_at_any_turn() -> None:
     guards = [line.strip() for line in text.splitlines() if line.strip().startswith("if turn <=")]
     assert guards == [f"if turn <= {i}:" for i in range(4)]
     assert len(list(itertools.pairwise(guards))) == 3
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "\ud800", "ü → ∂", "quo'te"])
+def test_a_text_says_any_name_in_a_comment_of_one_line(name: str) -> None:
+    graph, _ = graph_of(("plus",), POLICIES["block"])
+    program = dataclasses.replace(lower_program(check(graph, SimClock())), name=name)
+    text = print_python(program)
+    assert text.splitlines()[0].startswith("# Graph ")
+    assert text.splitlines()[1].startswith("# Program ")
+    compile(text, "text", "exec")

@@ -52,7 +52,7 @@ from limen.codegen._python import (
     trace_base,
 )
 from limen.codegen._support import SUPPORT
-from limen.codegen._text import Text, heading
+from limen.codegen._text import Text, heading, shown
 from limen.codegen._turns import lasting_variables
 from limen.node import CallForm
 from limen.telemetry import HISTOGRAM_BUCKETS
@@ -325,7 +325,7 @@ def _take(program: Program, text: Text) -> None:
     text.add("cdef list attention = self.attention", "node = turn", "while True:")
     with text.deeper():
         for block in program.blocks:
-            text.add(f"# {block.title}", f"if turn <= {block.node}:")
+            text.add(f"# {shown(block.title)}", f"if turn <= {block.node}:")
             with text.deeper():
                 _body(program, block, block.body, text)
         text.add("turn = 0")

@@ -527,7 +527,7 @@ class Program:
     @property
     def digest(self) -> str:
         """SHA-256 of all that the Program says: equal Plans give equal digests."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()
+        return hashlib.sha256(repr(self).encode("ascii", "backslashreplace")).hexdigest()
 
 
 TURN = Var("turn")

@@ -42,7 +42,7 @@ from limen.codegen._program import (
     Why,
     statements,
 )
-from limen.codegen._text import Text, heading
+from limen.codegen._text import Text, heading, shown
 from limen.codegen._turns import lasting_variables
 from limen.node import CallForm
 from limen.types import NodeIndex, PortIndex, SequenceNumber, make_trace_id
@@ -143,7 +143,7 @@ def _run(program: Program, text: Text) -> None:
                 text.add("rounds -= 1", "if not rounds:")
                 text.add(f"{_STEP}settle()", f"{_STEP}rounds = {ROUNDS}")
             for block in program.blocks:
-                text.add(f"# {block.title}")
+                text.add(f"# {shown(block.title)}")
                 text.add(f"if turn <= {block.node}:")
                 with text.deeper():
                     _body(program, block, block.body, text)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from limen.codegen._bound import Bound, entry_values, waiting_of
 from limen.codegen._program import Program, Why
 from limen.codegen._python import print_python, waits
+from limen.codegen._text import shown
 from limen.codegen._turns import (
     LAST_PLACE,
     NOTHING_PENDING,
@@ -36,7 +37,7 @@ class PythonTurns(Turns):
     def __init__(self, program: Program, world: World) -> None:
         super().__init__()
         self.text = print_python(program)
-        self.file = f"<limen {program.name} {program.digest[:12]}>"
+        self.file = f"<limen {shown(program.name)} {program.digest[:12]}>"
         self._bound = _PythonBound(program, world)
         self._columns = {queue.edge: queue.columns for queue in program.queues}
         places = {var.name: place for place, var in enumerate(lasting_variables(program))}
