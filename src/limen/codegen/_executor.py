@@ -100,6 +100,7 @@ class ProgramRuntime(SingleThreadRuntime):
             for context, block in zip(self._contexts, program.blocks, strict=True)
             if context.plan.name not in dict(program.cold)
         ]
+        self._ahead = [self._hot_from(turn) for turn in range(len(self._contexts))]
         self._timed = [
             context
             for context in self._contexts
@@ -147,8 +148,10 @@ class ProgramRuntime(SingleThreadRuntime):
         """
         # Whoever asks for the reference behind this line is heard: a stop is looked at next.
         self._attention.clear()
-        due = self._due() if self._enters else 0
-        if not self._enters or not self._may_enter(due):
+        if not self._enters or not self._has_turn():
+            return False
+        due = self._due()
+        if not self._may_enter(due):
             return False
         if most is not None:
             self._attention.append(True)
@@ -163,6 +166,20 @@ class ProgramRuntime(SingleThreadRuntime):
             self._unload(self._turns.interrupted())
             raise
         return self._unload(left)
+
+    def _has_turn(self) -> bool:
+        """Whether a node of the Program's can be stepped before the turn is the reference's.
+
+        Handing state over costs about what the reference takes for one step.
+        """
+        for context in self._ahead[(self._last + 1) % len(self._contexts)]:
+            if not context.links:
+                ready = not (self._judge.ended[context.plan.index] or context.produced_nothing)
+            else:
+                ready = context.links[0].waiting > 0
+            if ready and all(_has_room(link) for link in context.out_links):
+                return True
+        return False
 
     def _due(self) -> int:
         """Return the first instant that is not the Program's to act on."""
@@ -386,6 +403,15 @@ class ProgramRuntime(SingleThreadRuntime):
             raise NodeError(f"{self._contexts[left.node].plan.name} is stepped by the reference")
         return call.answer(left.failure)
 
+    def _hot_from(self, turn: int) -> list[NodeContext]:
+        """Return the nodes that the Program steps from a turn on, before one that it leaves."""
+        found = []
+        for context in (*self._contexts[turn:], *self._contexts[:turn]):
+            if context not in self._hot:
+                break
+            found.append(context)
+        return found
+
     def _output(self, memory: Memory) -> OutputPort:
         return self._contexts[memory.node].outputs[memory.port]
 
@@ -480,6 +506,10 @@ class ProgramRuntime(SingleThreadRuntime):
         calls = BoundCalls(call.function, into.batches_of_one, out.rooms_for_one)
         self._bound_calls.append((context, calls))
         return calls
+
+
+def _has_room(link: Link) -> bool:
+    return not link.blocks or link.waiting < link.plan.policy.caps.max_items
 
 
 def _payload_at(port: OutputPort, place: object) -> object:
