@@ -19,7 +19,7 @@ from limen.codegen._native import build
 from limen.codegen._native_turns import NativeTurns
 from limen.codegen._turns import Turns, World
 from limen.message import Message
-from limen.node import Produced, SourceSignal
+from limen.node import Consumed, Output, ProcessResult, Produced, Skip, SourceSignal
 from limen.platform import PlatformClock, SimClock
 from limen.policy import EdgePolicy
 from limen.runtime import SingleThreadRuntime
@@ -190,6 +190,58 @@ def on_native(graph: limen.Graph, clock: PlatformClock, log: DecisionLog) -> Pro
         return NativeTurns(program, world, build(print_cython(program), program.digest))
 
     return ProgramRuntime(plan, clock, program, turns, log=log)
+
+
+class Shifted(limen.ProcessNode):
+    """Answers of its own: what a step may come to."""
+
+    def process(self, x: Four) -> Four:
+        raise NotImplementedError
+
+    def process_message(self, message: Message, clock: PlatformClock) -> ProcessResult:
+        x = np.asarray(message.payload)
+        match message.header.sequence % 6:
+            case 1:
+                return Consumed()
+            case 2:
+                return Skip()
+            case 3:
+                return Output(x, origin_tick=Ticks(1))
+            case 4:
+                raise ValueError("not this one")
+            case _:
+                return Output(x + np.float32(message.header.payload_size_bytes))
+
+
+LIBRARY: dict[str, Callable[[], limen.Node]] = {
+    "affine": lambda: limen.nodes.Affine(2, 1),
+    "moving": lambda: limen.nodes.Moving("mean", 3),
+    "decimate": lambda: limen.nodes.Decimate(2),
+    "window": lambda: limen.nodes.Window(4, 2),
+    "limiter": lambda: limen.nodes.RateLimiter("7ms"),
+    "shifted": Shifted,
+}
+
+
+def library(name: str, policy: EdgePolicy) -> tuple[limen.Graph, list[Kept]]:
+    graph, sink = limen.Graph("library"), Kept()
+    graph.add("source", Made(SPEC, four), limen.NodePolicy(sim_cost="1ms"))
+    graph.add("node", LIBRARY[name](), limen.NodePolicy(sim_cost="3ms"))
+    graph.add("sink", sink, limen.NodePolicy(sim_cost="1ms"))
+    graph.chain("source", "node", "sink", policy=policy)
+    return graph, [sink]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("name", LIBRARY)
+def test_nodes_that_answer_for_themselves_do_so_in_a_program(name: str, policy: str) -> None:
+    assert same(on_python, lambda: library(name, POLICIES[policy])) > 20
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+def test_nodes_that_answer_for_themselves_do_so_in_native_code(name: str) -> None:
+    assert same(on_native, lambda: library(name, POLICIES["block"])) > 20
 
 
 Make = Callable[[limen.Graph, PlatformClock, DecisionLog], SingleThreadRuntime]

@@ -12,7 +12,8 @@ from limen.codegen._program import Column
 from limen.codegen._turns import Entry, World
 from limen.errors import NodeError
 from limen.message import Message, MessageFlags, MessageHeader
-from limen.node import Produced
+from limen.node import Consumed, LookingContext, Output, Produced
+from limen.node.contract import StepContext
 from limen.types import MemoryClass, QoSClass, Ticks
 
 
@@ -27,6 +28,10 @@ class Bound:
         self.lost = world.lost
         self.described = world.described
         self.pauses = world.pauses
+        self.contexts = world.contexts
+        self.output = Output
+        self.consumed = Consumed
+        self.aged = _aged
         self.slots = world.slots
         self.tensors = world.tensors
         self.array = np.ndarray
@@ -42,6 +47,39 @@ class Bound:
             *(None, None, QoSClass.BEST_EFFORT),
             *(MessageFlags.NONE, MemoryClass.HOST, world.domain),
         )
+
+
+class CallContext(LookingContext):
+    """What a MESSAGE function is given beside the message: no more than it may use.
+
+    Attributes:
+        now: The instant of the step.
+        room: The slot that its output will lie in; None where that is on the heap.
+    """
+
+    def __init__(self, ctx: StepContext) -> None:
+        super().__init__(ctx)
+        self.now = Ticks(0)
+        self.room: NDArray[np.generic] | None = None
+
+    @property
+    def now_ticks(self) -> Ticks:
+        """The instant of the step."""
+        return self.now
+
+    @property
+    def now_nanos(self) -> int:
+        """The same in nanoseconds."""
+        return self.clock.ticks_to_nanos(self.now)
+
+    def out_slot(self, port: str) -> NDArray[np.generic] | None:
+        """Return the slot that the output will lie in; None on the heap."""
+        return self.room
+
+
+def _aged(header: MessageHeader, origin: Ticks) -> MessageHeader:
+    """Return a header with the oldest creation of all that went into a message."""
+    return header if origin == header.origin_tick else header.with_origin(origin)
 
 
 class BoundCalls:

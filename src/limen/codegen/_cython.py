@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from limen.codegen._program import (
+    Aged,
     Binary,
     Block,
     Claim,
@@ -19,6 +20,7 @@ from limen.codegen._program import (
     Head,
     If,
     Invoke,
+    IsA,
     IsNone,
     Lose,
     Made,
@@ -46,6 +48,7 @@ from limen.codegen._program import (
 from limen.codegen._python import (
     UNSTATED,
     WHY,
+    calls_of,
     emits_arrays,
     expressions,
     memory_of,
@@ -112,9 +115,15 @@ def _objects(program: Program) -> Iterator[tuple[str, str]]:
         yield "described", "bound.described"
     if any(memory.copies for memory in program.memories):
         yield "array", "bound.array"
+    for answer in sorted({e.answer.value for e in found if isinstance(e, IsA)}):
+        yield answer, f"bound.{answer}"
+    if any(isinstance(e, Aged) for e in found):
+        yield "aged", "bound.aged"
     for block in program.blocks:
-        if any(isinstance(s, Invoke) for s in statements(block.body)):
-            yield f"call_{block.node}", f"bound.calls[{block.node}]"
+        for call in calls_of(block):
+            yield f"call_{call.node}", f"bound.calls[{call.node}]"
+            if call.form is CallForm.MESSAGE:
+                yield f"context_{call.node}", f"bound.contexts[{call.node}]"
     for node in sorted({e.node for e in found if isinstance(e, Pauses)}):
         yield f"pauses_{node}", f"bound.pauses[{node}]"
     for node in sorted({e.node for e in found if isinstance(e, Fits)}):
@@ -462,14 +471,16 @@ def _invoke(program: Program, block: Block, call: Invoke, text: Text) -> None:
             text.add(f"first = {given[0]}", f"came = call_one({function}, <PyObject *>first)")
         case CallForm.CONSUME:
             header, payload, now = given
-            text.add(f"given[0] = <PyObject *>{header}", f"second = {payload}")
-            text.add("given[1] = <PyObject *>second")
-            text.add("if kept is None:")
-            text.add("    kept = made(call_many(<PyObject *>message, given, 2, NULL))", "else:")
-            text.add("    put(<PyObject *>kept, self.message_at[0], given[0])")
-            text.add("    put(<PyObject *>kept, self.message_at[1], given[1])")
+            _message(header, payload, text)
             text.add(f"third = {now}", "given[0] = <PyObject *>kept")
             text.add("given[1] = <PyObject *>third")
+            text.add(f"came = call_many({function}, given, 2, NULL)")
+        case CallForm.MESSAGE:
+            context = f"context_{call.node}"
+            text.add(f"{context}.now = {given[2]}")
+            text.add(*(f"{context}.room = {room}" for room in given[3:]))
+            _message(given[0], given[1], text)
+            text.add("given[0] = <PyObject *>kept", f"given[1] = <PyObject *>{context}")
             text.add(f"came = call_many({function}, given, 2, NULL)")
         case CallForm.FILL:
             text.add(f"second = {given[0]}", f"third = {given[1]}", "given[0] = <PyObject *>second")
@@ -483,28 +494,40 @@ def _invoke(program: Program, block: Block, call: Invoke, text: Text) -> None:
             assert_never(unreachable)
     text.add("if came is NULL:")
     with text.deeper():
-        if call.form is CallForm.CONSUME:
+        if call.form in (CallForm.CONSUME, CallForm.MESSAGE):
             text.add("kept = None")
         text.add("failure = caught()", "if failure is None:", "    why = -1", "    break")
         _body(program, block, call.failed, text)
     text.add(f"{call.result.name} = <object>came", "Py_DECREF(result)")
-    if call.form is CallForm.CONSUME:
-        _let_go(program, text)
+    if call.form in (CallForm.CONSUME, CallForm.MESSAGE):
+        _let_go(text)
+    if call.form is CallForm.CONSUME and _has(program, Head):
+        _retire(text)
 
 
-def _let_go(program: Program, text: Text) -> None:
-    """Use message and header again, where the sink has kept neither."""
+def _message(header: str, payload: str, text: Text) -> None:
+    """Make a message, or the last one anew where nobody else holds that."""
+    text.add(f"given[0] = <PyObject *>{header}", f"second = {payload}")
+    text.add("given[1] = <PyObject *>second", "if kept is None:")
+    text.add("    kept = made(call_many(<PyObject *>message, given, 2, NULL))", "else:")
+    text.add("    put(<PyObject *>kept, self.message_at[0], given[0])")
+    text.add("    put(<PyObject *>kept, self.message_at[1], given[1])")
+
+
+def _let_go(text: Text) -> None:
+    """Keep the message to be used again, where the node has not kept it."""
     text.add("if is_alone(<PyObject *>kept):")
     text.add("    put(<PyObject *>kept, self.message_at[0], <PyObject *>None)")
     text.add("    put(<PyObject *>kept, self.message_at[1], <PyObject *>None)")
     text.add("else:", "    kept = None")
-    if _has(program, Head):
-        text.add(f"if self.spares < {SPARE_HEADERS} and is_alone(<PyObject *>header) and is_usual(")
-        text.add(
-            "    <PyObject *>header, <PyObject *>new_header, self.head_at, <PyObject *>usual_head"
-        )
-        text.add("):", "    self.spare[self.spares] = <PyObject *>header", "    Py_INCREF(header)")
-        text.add("    self.spares += 1", "    header = None")
+
+
+def _retire(text: Text) -> None:
+    """Keep the header to be used again, where the sink has kept neither it nor the message."""
+    text.add(f"if self.spares < {SPARE_HEADERS} and is_alone(<PyObject *>header) and is_usual(")
+    text.add("    <PyObject *>header, <PyObject *>new_header, self.head_at, <PyObject *>usual_head")
+    text.add("):", "    self.spare[self.spares] = <PyObject *>header", "    Py_INCREF(header)")
+    text.add("    self.spares += 1", "    header = None")
 
 
 def _head(node: int, sequence: str, size: int, target: Var, text: Text) -> None:
@@ -547,10 +570,14 @@ def _expression(program: Program, expression: Expression) -> str:
             given = f"<PyObject *>{operand.name}, <PyObject *>produced, self.made_at"
             plain = f"is_plain({given}, <PyObject *>usual_qos)"
             return f"({plain} and {_fits(program, _made(operand), node)})"
+        case Fits(operand=operand, node=node, form=CallForm.MESSAGE):
+            return _fits(program, f"{operand.name}.payload", node)
         case Fits(operand=operand, node=node):
             return _fits(program, operand.name, node)
-        case Made(operand=operand):
+        case Made(operand=operand, form=CallForm.PRODUCE):
             return _made(operand)
+        case Made(operand=operand):
+            return f"{operand.name}.payload"
         case View(memory=memory, slot=slot):
             return f"{memory}_views[{slot.name}]"
         case Room(memory=memory, slot=slot):
@@ -558,7 +585,12 @@ def _expression(program: Program, expression: Expression) -> str:
         case Next(memory=memory):
             return _next(memory_of(program, memory))
         case Same(operand=operand, room=room):
-            return f"({operand.name} is {_expression(program, room)})"
+            return f"({_expression(program, operand)} is {_expression(program, room)})"
+        case IsA(operand=operand, answer=answer):
+            return f"(type({operand.name}) is {answer.value})"
+        case Aged(header=header, operand=operand):
+            aged = f"aged({header.name}, {operand.name}.origin_tick)"
+            return f"({header.name} if {operand.name}.origin_tick is None else {aged})"
         case Described(node=node, header=header, payload=payload):
             return f"described({node}, {header.name}, {_expression(program, payload)})"
         case Pauses(node=node):
@@ -587,8 +619,8 @@ def _all(program: Program) -> Iterator[Statement]:
 
 
 def _consumes(program: Program) -> bool:
-    forms = {s.form for b in program.blocks for s in statements(b.body) if isinstance(s, Invoke)}
-    return CallForm.CONSUME in forms
+    forms = {call.form for block in program.blocks for call in calls_of(block)}
+    return not forms.isdisjoint((CallForm.CONSUME, CallForm.MESSAGE))
 
 
 def _has(program: Program, kind: type) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from limen.codegen._bound import BoundCalls
+from limen.codegen._bound import BoundCalls, CallContext
 from limen.codegen._lower import root_of
 from limen.codegen._program import Memory, Program, Queue, Why
 from limen.codegen._turns import Entry, Left, Slots, Turns, World, lasting_variables
@@ -401,7 +401,7 @@ class ProgramRuntime(SingleThreadRuntime):
         call = self._contexts[left.node].plan.node.direct_call()
         if call is None:
             raise NodeError(f"{self._contexts[left.node].plan.name} is stepped by the reference")
-        return call.answer(left.failure)
+        return left.failure if call.answer is None else call.answer(left.failure)
 
     def _hot_from(self, turn: int) -> list[NodeContext]:
         """Return the nodes that the Program steps from a turn on, before one that it leaves."""
@@ -460,6 +460,7 @@ class ProgramRuntime(SingleThreadRuntime):
             tensors=tensors,
             slots={memory.name: self._slots(memory) for memory in self.program.memories},
             pauses=pauses,
+            contexts={c.plan.index: CallContext(c) for c in self._hot},
             histograms=histograms,
             sample=self._sample,
             epoch=clock.epoch_ns if isinstance(clock, MonotonicClock) else 0,

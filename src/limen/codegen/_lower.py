@@ -12,6 +12,8 @@ from limen.codegen._program import (
     DUE,
     LAST,
     NOW,
+    Aged,
+    Answer,
     Binary,
     Block,
     Claim,
@@ -26,6 +28,7 @@ from limen.codegen._program import (
     Histogram,
     If,
     Invoke,
+    IsA,
     IsNone,
     Kind,
     Lose,
@@ -305,14 +308,18 @@ class _Lowering:
         """Call a node on what was popped."""
         payload: Expression = _PAYLOAD if into.memory is None else View(into.memory, _SLOT)
         before: list[Statement] = []
-        if form in (CallForm.FILL, CallForm.INFER):
+        outs[0][1].memory if outs else None
+        if form in (CallForm.FILL, CallForm.INFER, CallForm.MESSAGE) and self._in_place(outs):
             before.append(Set(_ROOM, Next(_memory_of(outs))))
         match form:
-            case CallForm.CONSUME:
+            case CallForm.CONSUME | CallForm.MESSAGE:
                 if not self._is_exact(self._producer_of(node)):
                     header = Described(self._producer_of(node).index, _HEADER, payload)
                     before.append(Set(_HEADER, header))
-                arguments: tuple[Expression, ...] = (_HEADER, payload, NOW if looks else Const(0))
+                instant = NOW if looks or form is CallForm.MESSAGE else Const(0)
+                arguments: tuple[Expression, ...] = (_HEADER, payload, instant)
+                if form is CallForm.MESSAGE and self._in_place(outs):
+                    arguments = (*arguments, Room(_memory_of(outs), _ROOM))
             case CallForm.FILL:
                 arguments = (payload, Room(_memory_of(outs), _ROOM))
             case CallForm.INFER:
@@ -320,6 +327,11 @@ class _Lowering:
             case _:
                 arguments = (payload,)
         return [*before, self._invoke(node, form, arguments)]
+
+    def _in_place(self, outs: Sequence[tuple[EdgePlan, Queue]]) -> bool:
+        """Whether an output's payloads are written where they lie."""
+        name = outs[0][1].memory if outs else None
+        return name is not None and self.memories[name].copies
 
     def _results(
         self, node: NodePlan, form: CallForm, outs: Sequence[tuple[EdgePlan, Queue]]
@@ -332,14 +344,23 @@ class _Lowering:
                 return self._emit(node, outs, None)
             case _:
                 pass
-        fits = If(Not(Fits(_RESULT, node.index, form)), (Exit(Why.UNUSUAL, node.index),))
-        emit = (fits, *self._emit(node, outs, _RESULT))
-        if form is CallForm.FILL:
-            same = Same(_RESULT, Room(_memory_of(outs), _ROOM))
-            emit = (If(same, self._emit(node, outs, None), emit),)
+        answers = form is CallForm.MESSAGE
+        payload = Made(_RESULT, form) if answers else _RESULT
+        aged = (Set(_HEADER, Aged(_HEADER, _RESULT)),) if answers else ()
+        unusual = (Exit(Why.UNUSUAL, node.index),)
+        fits = If(Not(Fits(_RESULT, node.index, form)), unusual)
+        emit: tuple[Statement, ...] = (*aged, *self._emit(node, outs, payload))
+        if form is not CallForm.PAYLOAD and self._in_place(outs):
+            same = Same(payload, Room(_memory_of(outs), _ROOM))
+            emit = (If(same, (*aged, *self._emit(node, outs, None)), (fits, *emit)),)
+        else:
+            emit = (fits, *emit)
+        if answers:
+            emit = (If(Not(IsA(_RESULT, Answer.OUTPUT)), unusual), *emit)
         nones = self._state(f"n{node.index}_nothing")
         nothing = Set(nones, Binary(Operator.ADD, nones, Const(1)))
-        return (If(IsNone(_RESULT), (nothing,), emit),)
+        test = IsA(_RESULT, Answer.CONSUMED) if answers else IsNone(_RESULT)
+        return (If(test, (nothing,), emit),)
 
     # Parts of turns.
 

@@ -33,6 +33,13 @@ class Operator(enum.Enum):
     OR = "or"
 
 
+class Answer(enum.Enum):
+    """What a node's answer may be that is taken as it is; the value is what texts call it."""
+
+    OUTPUT = "output"
+    CONSUMED = "consumed"
+
+
 class Column(enum.Enum):
     """What a queue keeps of each message: its payload itself, or the slot that it lies in."""
 
@@ -89,7 +96,7 @@ class Fits:
     """Whether what a call returned is taken as it is; anything else is left to the reference.
 
     A payload must be of exactly the class that the output declares; what a source made must in
-    addition state nothing but its payload.
+    addition state nothing but its payload, and an answer must be one with a payload.
 
     Attributes:
         operand: What was returned.
@@ -104,9 +111,15 @@ class Fits:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The payload of what a source made."""
+    """The payload of what a source made, or of a node's answer.
+
+    Attributes:
+        operand: What was returned.
+        form: How the node was called.
+    """
 
     operand: Var
+    form: CallForm = CallForm.PRODUCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +164,34 @@ class Same:
         room: What it was given.
     """
 
-    operand: Var
+    operand: Var | Made
     room: Room
+
+
+@dataclass(frozen=True, slots=True)
+class Aged:
+    """A header with the oldest creation that went into an answer, where the answer states one.
+
+    Attributes:
+        header: The header as it was.
+        operand: The answer.
+    """
+
+    header: Var
+    operand: Var
+
+
+@dataclass(frozen=True, slots=True)
+class IsA:
+    """Whether an answer has a payload, or says that nothing goes out.
+
+    Attributes:
+        operand: The answer.
+        answer: Which of the two.
+    """
+
+    operand: Var
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +222,7 @@ Expression = (
     | Binary
     | Not
     | IsNone
+    | IsA
     | Fits
     | Made
     | View
@@ -190,6 +230,7 @@ Expression = (
     | Next
     | Same
     | Described
+    | Aged
     | Pauses
 )
 
@@ -568,8 +609,13 @@ def operands(expression: Expression) -> Iterator[Var]:
         case View(slot=slot) | Room(slot=slot):
             yield slot
         case Same(operand=operand, room=room):
-            yield operand
+            yield from operands(operand)
             yield room.slot
+        case Aged(header=header, operand=operand):
+            yield header
+            yield operand
+        case IsA(operand=operand):
+            yield operand
         case Described(header=header, payload=payload):
             yield header
             yield from operands(payload)

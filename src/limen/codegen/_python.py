@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from limen.codegen._program import (
+    Aged,
     Binary,
     Block,
     Claim,
@@ -18,6 +19,7 @@ from limen.codegen._program import (
     Head,
     If,
     Invoke,
+    IsA,
     IsNone,
     Lose,
     Made,
@@ -87,14 +89,20 @@ def _bindings(program: Program) -> Iterator[str]:
         yield "produced, usual_qos = bound.produced, bound.usual_qos"
     if _has_consumer(program):
         yield "message = bound.message"
-    found = [e for block in program.blocks for s in _all(block) for e in expressions(s)]
+    for answer in sorted({e.answer.value for e in _found(program) if isinstance(e, IsA)}):
+        yield f"{answer} = bound.{answer}"
+    if any(isinstance(e, Aged) for e in _found(program)):
+        yield "aged = bound.aged"
+    found = _found(program)
     if any(isinstance(e, Described) for e in found):
         yield "described = bound.described"
     if any(memory.copies for memory in program.memories):
         yield "array = bound.array"
     for block in program.blocks:
-        if any(isinstance(s, Invoke) for s in _all(block)):
-            yield f"call_{block.node} = bound.calls[{block.node}]"
+        for call in calls_of(block):
+            yield f"call_{call.node} = bound.calls[{call.node}]"
+            if call.form is CallForm.MESSAGE:
+                yield f"context_{call.node} = bound.contexts[{call.node}]"
     for node in sorted({e.node for e in found if isinstance(e, Pauses)}):
         yield f"pauses_{node} = bound.pauses[{node}]"
     for node in sorted({e.node for e in found if isinstance(e, Fits)}):
@@ -267,6 +275,10 @@ def _invoke(program: Program, block: Block, call: Invoke, text: Text) -> None:
     match call.form:
         case CallForm.CONSUME:
             given = [f"message({given[0]}, {given[1]})", given[2]]
+        case CallForm.MESSAGE:
+            text.add(f"context_{call.node}.now = {given[2]}")
+            text.add(*(f"context_{call.node}.room = {room}" for room in given[3:]))
+            given = [f"message({given[0]}, {given[1]})", f"context_{call.node}"]
         case CallForm.FILL:
             given[1] = f"out={given[1]}"
         case _:
@@ -306,6 +318,8 @@ def _expression(program: Program, expression: Expression) -> str:
         case Fits(operand=operand, node=node, form=CallForm.PRODUCE):
             plain = _plain(operand.name)
             return f"({plain} and {_fits(program, f'{operand.name}.payload', node)})"
+        case Fits(operand=operand, node=node, form=CallForm.MESSAGE):
+            return _fits(program, f"{operand.name}.payload", node)
         case Fits(operand=operand, node=node):
             return _fits(program, operand.name, node)
         case Made(operand=operand):
@@ -317,7 +331,12 @@ def _expression(program: Program, expression: Expression) -> str:
         case Next(memory=memory):
             return f"{memory}_free[{0 if memory_of(program, memory).in_turn else -1}]"
         case Same(operand=operand, room=room):
-            return f"{operand.name} is {_expression(program, room)}"
+            return f"{_expression(program, operand)} is {_expression(program, room)}"
+        case IsA(operand=operand, answer=answer):
+            return f"type({operand.name}) is {answer.value}"
+        case Aged(header=header, operand=operand):
+            aged = f"aged({header.name}, {operand.name}.origin_tick)"
+            return f"{header.name} if {operand.name}.origin_tick is None else {aged}"
         case Described(node=node, header=header, payload=payload):
             return f"described({node}, {header.name}, {_expression(program, payload)})"
         case Pauses(node=node):
@@ -402,8 +421,14 @@ def _has(program: Program, kind: type) -> bool:
 
 
 def _has_consumer(program: Program) -> bool:
-    return any(
-        isinstance(s, Invoke) and s.form is CallForm.CONSUME
-        for block in program.blocks
-        for s in _all(block)
-    )
+    forms = {call.form for block in program.blocks for call in calls_of(block)}
+    return not forms.isdisjoint((CallForm.CONSUME, CallForm.MESSAGE))
+
+
+def calls_of(block: Block) -> list[Invoke]:
+    """Return the calls that a block makes."""
+    return [s for s in _all(block) if isinstance(s, Invoke)]
+
+
+def _found(program: Program) -> list[Expression]:
+    return [e for block in program.blocks for s in _all(block) for e in expressions(s)]

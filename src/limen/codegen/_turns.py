@@ -44,6 +44,7 @@ class World:
         tensors: By node, dtype and shape of what its output takes as it is.
         slots: By memory.
         pauses: By node, whether it asks for a step of its own.
+        contexts: By node, what a MESSAGE function is given beside the message.
         histograms: By name; a name may stand for several.
         sample: Charges the clock and reads it.
         epoch: Of the machine's own clock.
@@ -59,6 +60,7 @@ class World:
     tensors: Mapping[int, tuple[np.dtype[np.generic], tuple[int, ...]]]
     slots: Mapping[str, Slots]
     pauses: Mapping[int, Callable[[], bool]]
+    contexts: Mapping[int, object]
     histograms: Mapping[str, Sequence[Histogram]]
     sample: Callable[[int], Ticks]
     epoch: int

@@ -267,7 +267,7 @@ class InferenceModel(Node):
             *(base._run, base._bind, base.bind, base.adopt),
         ):
             return None
-        return DirectCall(CallForm.INFER, self.bind, _nothing, self._is_changing)
+        return DirectCall(CallForm.INFER, self.bind, pauses=self._is_changing)
 
     def _is_changing(self) -> bool:
         """Whether a model waits to be taken over, is on probation, or was given up again."""
@@ -316,11 +316,6 @@ class InferenceModel(Node):
         if self.fixed_batch is None:
             return self.model.bind(inp, out)
         return self.model.bind(inp[np.newaxis], out[np.newaxis])
-
-
-def _nothing(result: object) -> object:
-    """Stand for the answer of a model, which lies in its slot."""
-    return result
 
 
 def _why(error: Exception) -> str:

@@ -103,17 +103,18 @@ class ProcessNode(Node):
     def direct_call(self) -> DirectCall | None:
         """Return the function of one payload, where that is all that a step calls."""
         own = type(self)
-        if (
-            own.step is not ProcessNode.step
-            or own.process_message is not ProcessNode.process_message
-            or own._result is not ProcessNode._result
-        ):
+        if own.step is not ProcessNode.step or own._result is not ProcessNode._result:
             return None
         signature = self._read()
+        if len(signature.inputs) == 1 and own.process_message is not ProcessNode.process_message:
+            return DirectCall(CallForm.MESSAGE, self._handle)
         if self.takes_windows or len(signature.inputs) != 1 or signature.fields:
             return None
         form = CallForm.FILL if signature.with_out else CallForm.PAYLOAD
         return DirectCall(form, self._processor(), self._result)
+
+    def _handle(self, message: Message, ctx: StepContext) -> ProcessResult:
+        return self.process_message(message, ctx.clock)
 
     def process_message(self, message: Message, clock: PlatformClock) -> ProcessResult:
         """Handle one message; the default hands its payload to ``process``."""

@@ -57,6 +57,9 @@ class CallForm(enum.Enum):
     """With an instant, as ``Source.try_produce``."""
     CONSUME = "consume"
     """With a message and an instant, as ``Sink.consume``."""
+    MESSAGE = "message"
+    """With a message and a step context, of which it uses instants, clock and ``out_slot`` alone;
+    it returns a ``ProcessResult``."""
     FILL = "fill"
     """As PAYLOAD, and with the slot of its output as ``out``, which it may fill and return."""
     INFER = "infer"
@@ -69,14 +72,14 @@ class DirectCall(NamedTuple):
     Attributes:
         form: What the function is given and returns.
         function: What the step hands over.
-        answer: Turns what a PAYLOAD function returned into a ``ProcessResult``.
+        answer: Turns what the function returned into a ``ProcessResult``; None if it is one.
         pauses: Asked before each step whether it is one for the node's own ``step``; None if none
             is, ever.
     """
 
     form: CallForm
     function: Callable[..., object]
-    answer: Callable[[object], object]
+    answer: Callable[[object], object] | None = None
     pauses: Callable[[], bool] | None = None
 
 

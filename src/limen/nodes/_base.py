@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from limen.errors import Code, ConfigurationError, GraphError, NodeError, PortMismatchError
 from limen.message import Message
-from limen.node import Node, NodePorts, Port, ProcessResult
+from limen.node import CallForm, DirectCall, Node, NodePorts, Port, ProcessResult
 from limen.node.contract import StepContext, StepResult
 from limen.platform import PlatformClock
 from limen.types import DataType, PayloadSpec, TensorSpec, describe_spec
@@ -210,6 +210,13 @@ class StreamNode(LibraryNode):
 
     def _step(self, ctx: StepContext) -> StepResult:
         return ctx.pop_and_process("in", lambda message: self._take(message, ctx))
+
+    def direct_call(self) -> DirectCall | None:
+        """Return what handles one message, where that is all that a step calls."""
+        own = type(self)
+        if own.step is not LibraryNode.step or own._step is not StreamNode._step:
+            return None
+        return DirectCall(CallForm.MESSAGE, self._take)
 
     @abc.abstractmethod
     def _take(self, message: Message, ctx: StepContext) -> ProcessResult:

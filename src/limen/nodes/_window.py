@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 
 from limen.errors import Code, ConfigurationError, GraphError, NodeError, PortMismatchError
 from limen.message import Message
-from limen.node import Consumed, NodePorts, Output, Port, ProcessNode, ProcessResult
+from limen.node import (
+    CallForm,
+    Consumed,
+    DirectCall,
+    NodePorts,
+    Output,
+    Port,
+    ProcessNode,
+    ProcessResult,
+)
 from limen.node.contract import StepContext, StepResult
 from limen.platform import PlatformClock
 from limen.types import PayloadSpec, TensorSpec, Ticks, describe_spec, require_whole
@@ -98,6 +107,13 @@ class Window(ProcessNode):
     def step(self, ctx: StepContext) -> StepResult:
         """Keep each sample that waits, and emit the windows they complete."""
         return ctx.pop_and_process("in", lambda message: self._take(message, ctx))
+
+    def direct_call(self) -> DirectCall | None:
+        """Return what handles one sample, where that is all that a step calls."""
+        own = type(self)
+        if own.step is not Window.step or own._take is not Window._take:
+            return None
+        return DirectCall(CallForm.MESSAGE, self._take)
 
     def reset(self) -> None:
         """Begin a new first window."""
