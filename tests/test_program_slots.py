@@ -291,6 +291,28 @@ def test_native_code_does_so_with_tensors(names: tuple[str, ...], policy: str) -
     assert same(on_native, lambda: tensors(names, POLICIES[policy])) > 20
 
 
+def hurried(policy: EdgePolicy, slack: str) -> tuple[limen.Graph, list[Kept]]:
+    """Deadlines that some results keep and some miss, on an input and at the end."""
+    graph, sink = limen.Graph("hurried"), Kept()
+    graph.add("source", Made(SPEC, four), limen.NodePolicy(sim_cost="1ms"))
+    tight = limen.NodePolicy(sim_cost="3ms", deadline=limen.Deadline("5ms", slack=slack))
+    graph.add("node", limen.node(picky), tight)
+    graph.add("sink", sink, limen.NodePolicy(sim_cost="2ms", deadline="3ms"))
+    graph.chain("source", "node", "sink", policy=policy)
+    return graph, [sink]
+
+
+@pytest.mark.parametrize("slack", ["0ms", "4ms"])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_results_miss_their_deadlines_alike(policy: str, slack: str) -> None:
+    assert same(on_python, lambda: hurried(POLICIES[policy], slack)) > 20
+
+
+@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+def test_results_miss_their_deadlines_alike_in_native_code() -> None:
+    assert same(on_native, lambda: hurried(POLICIES["block"], "0ms")) > 20
+
+
 @pytest.mark.parametrize("kind", FANS)
 @pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 def test_native_code_does_so_with_what_is_shared(kind: str) -> None:

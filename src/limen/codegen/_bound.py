@@ -26,6 +26,7 @@ class Bound:
         self.sample = world.sample
         self.note = world.note
         self.lost = world.lost
+        self.missed = world.missed
         self.described = world.described
         self.pauses = world.pauses
         self.contexts = world.contexts

@@ -25,6 +25,7 @@ from limen.codegen._program import (
     Lose,
     Made,
     Memory,
+    Miss,
     Next,
     Not,
     Note,
@@ -95,6 +96,8 @@ def _objects(program: Program) -> Iterator[tuple[str, str]]:
         yield "sample", "bound.sample"
     if program.logs:
         yield "note", "bound.note"
+    if _has(program, Miss):
+        yield "missed", "bound.missed"
     if _has(program, Lose):
         yield "lost", "bound.lost"
     if _has(program, Head):
@@ -319,6 +322,7 @@ def _take(program: Program, text: Text) -> None:
     heads = [f"{queue.name}_head" for queue in program.queues]
     text.add('"""Take turns from a node on; return why it was left, and at which node."""')
     text.add("cdef long long pushed = 0, creation = 0, begun = 0, slot = 0, room = 0, gone = 0")
+    text.add("cdef long long late = 0")
     text.add("cdef long long place, why = 0, node")
     for name in [*lasting, *heads]:
         text.add(f"cdef long long {name} = self.{name}")
@@ -383,6 +387,8 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
         case Sample(cost=cost):
             machine = "machine_ns() - epoch"
             text.add(f"now = {machine if program.clock == 'monotonic' else f'sample({cost})'}")
+        case Miss(node=node, header=header, late=late):
+            text.add(f"missed({node}, now, {header.name}, {late.name})")
         case Record(histogram=histogram, ticks=ticks):
             row = [h.name for h in program.histograms].index(histogram)
             text.add(f"record(self.rows[{row}], {_expression(program, ticks)})")

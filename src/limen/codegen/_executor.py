@@ -38,6 +38,9 @@ from limen.telemetry import (
 from limen.types import MessageToken, NodeIndex, ObjectSpec, TensorSpec, Ticks
 
 _NEVER = (1 << 63) - 1
+# Turns that cost the reference more than handing state over, and the most decisions to go without.
+_WORTH_IT = 3
+_LONGEST_REST = 64
 
 
 class _StopHandle(RuntimeStopHandle):
@@ -93,6 +96,9 @@ class ProgramRuntime(SingleThreadRuntime):
         self.program = program
         self.turns_taken = 0
         self._attention: list[bool] = []
+        # For how many decisions the Program was, and is still, left alone.
+        self._rest = 0
+        self._left_alone = 0
         self._stop_handle = _StopHandle(clock, self._attention)
         self._places = {var.name: i for i, var in enumerate(lasting_variables(program))}
         self._hot = [
@@ -100,7 +106,7 @@ class ProgramRuntime(SingleThreadRuntime):
             for context, block in zip(self._contexts, program.blocks, strict=True)
             if context.plan.name not in dict(program.cold)
         ]
-        self._ahead = [self._hot_from(turn) for turn in range(len(self._contexts))]
+        self._owned = {queue.edge for queue in program.queues}
         self._timed = [
             context
             for context in self._contexts
@@ -148,11 +154,12 @@ class ProgramRuntime(SingleThreadRuntime):
         """
         # Whoever asks for the reference behind this line is heard: a stop is looked at next.
         self._attention.clear()
-        if not self._enters or not self._has_turn():
+        if not self._enters or self._rests(most) or not self._has_turn():
             return False
         due = self._due()
         if not self._may_enter(due):
             return False
+        steps = self.turns_taken
         if most is not None:
             self._attention.append(True)
         for context, calls in self._bound_calls:
@@ -165,21 +172,58 @@ class ProgramRuntime(SingleThreadRuntime):
             # An interrupt inside a call: what it was given is given up when the run is stopped.
             self._unload(self._turns.interrupted())
             raise
-        return self._unload(left)
+        stepped = self._unload(left)
+        if most is None:
+            few = self.turns_taken - steps < _WORTH_IT
+            self._rest = min(2 * self._rest or 1, _LONGEST_REST) if few else 0
+            self._left_alone = self._rest
+        return stepped
+
+    def _rests(self, most: int | None) -> bool:
+        """Whether the last turns were too few to be worth handing state over so soon again."""
+        if most is not None or not self._left_alone:
+            return False
+        self._left_alone -= 1
+        return True
 
     def _has_turn(self) -> bool:
         """Whether a node of the Program's can be stepped before the turn is the reference's.
 
         Handing state over costs about what the reference takes for one step.
         """
-        for context in self._ahead[(self._last + 1) % len(self._contexts)]:
-            if not context.links:
-                ready = not (self._judge.ended[context.plan.index] or context.produced_nothing)
-            else:
+        turn = self._last + 1
+        for context in (*self._contexts[turn:], *self._contexts[:turn]):
+            if context not in self._hot:
+                if self._is_idle(context) and not any(link.waiting for link in context.links):
+                    continue
+                return False
+            if context.links:
                 ready = context.links[0].waiting > 0
+            else:
+                ready = not (self._judge.ended[context.plan.index] or context.produced_nothing)
             if ready and all(_has_room(link) for link in context.out_links):
                 return True
         return False
+
+    def _is_idle(self, context: NodeContext) -> bool:
+        """Whether there is nothing for a node of the reference's, but for what the Program emits.
+
+        Looking at such a node changes nothing, and does not make it ready.
+        """
+        if self._judge.ended[context.plan.index]:
+            return not any(link.staged for link in context.out_links)
+        if any(link.staged or link.consumer_ended for link in context.out_links):
+            return False
+        if context.plan.kind is NodeKind.SOURCE:
+            return context.next_due() is not None
+        if context.plan.period_ticks is not None or context.asleep_until > self._journal.tick:
+            return False
+        return not any(
+            link.hold
+            or link.consumer.ended
+            or (link.waiting and link.plan.index not in self._owned)
+            for link in context.links
+        )
 
     def _due(self) -> int:
         """Return the first instant that is not the Program's to act on."""
@@ -219,6 +263,10 @@ class ProgramRuntime(SingleThreadRuntime):
         state[self._places["now"]] = self._journal.tick
         state[self._places["due"]] = due
         state[self._places["last"]] = self._last
+        for context in self._contexts:
+            if context not in self._hot:
+                idle = f"n{context.plan.index}_idle"
+                state[self._places[idle]] = self._is_idle(context)
         for context in self._hot:
             name, index = f"n{context.plan.index}", context.plan.index
             if context.plan.kind is NodeKind.SOURCE:
@@ -403,15 +451,6 @@ class ProgramRuntime(SingleThreadRuntime):
             raise NodeError(f"{self._contexts[left.node].plan.name} is stepped by the reference")
         return left.failure if call.answer is None else call.answer(left.failure)
 
-    def _hot_from(self, turn: int) -> list[NodeContext]:
-        """Return the nodes that the Program steps from a turn on, before one that it leaves."""
-        found = []
-        for context in (*self._contexts[turn:], *self._contexts[:turn]):
-            if context not in self._hot:
-                break
-            found.append(context)
-        return found
-
     def _output(self, memory: Memory) -> OutputPort:
         return self._contexts[memory.node].outputs[memory.port]
 
@@ -440,7 +479,7 @@ class ProgramRuntime(SingleThreadRuntime):
                 kinds[int(plan.index)] = spec.type
             elif isinstance(spec, TensorSpec):
                 tensors[int(plan.index)] = (spec.dtype.numpy_dtype(), spec.fixed_shape)
-            ages = [counters.age]
+            ages, lateness = [counters.age], [counters.lateness]
             if not plan.outputs:
                 root = root_of(self.plan, plan)
                 self._roots[plan.index] = root
@@ -448,10 +487,12 @@ class ProgramRuntime(SingleThreadRuntime):
                     root, PathCounters(histograms=self._journal.switches.histograms)
                 )
                 ages.append(path.age)
+                lateness.append(path.lateness)
             for what, kept in (
                 ("wait", [counters.wait]),
                 ("latency", [counters.latency]),
                 ("age", ages),
+                ("lateness", lateness),
             ):
                 histograms[f"n{plan.index}_{what}"] = [h for h in kept if h is not None]
         return World(
@@ -467,6 +508,7 @@ class ProgramRuntime(SingleThreadRuntime):
             domain=clock.domain,
             note=self._note,
             lost=self._tell_loss,
+            missed=self._missed,
             described=self._described,
             attention=self._attention,
         )
@@ -484,6 +526,13 @@ class ProgramRuntime(SingleThreadRuntime):
     def _tell_loss(self, edge: int, count: int, what: str, reason: str) -> None:
         if count in POWERS_OF_TEN:
             self._links[edge].warn(count, reason, what)
+
+    def _missed(self, node: int, now: Ticks, header: MessageHeader, late: int) -> None:
+        self._journal.tick = now
+        context = self._contexts[node]
+        context.note_miss(header.sequence, late)
+        if not context.outputs:
+            context.counters.paths[self._roots[context.plan.index]].misses += 1
 
     def _described(self, node: int, header: MessageHeader, payload: object) -> MessageHeader:
         return self._contexts[node].outputs[0].described(header, payload)

@@ -34,6 +34,7 @@ from limen.codegen._program import (
     Lose,
     Made,
     Memory,
+    Miss,
     Next,
     Not,
     Note,
@@ -75,6 +76,7 @@ _HEADER = Var("header", Kind.OBJECT)
 _PAYLOAD = Var("payload", Kind.OBJECT)
 _RESULT = Var("result", Kind.OBJECT)
 _SLOT = Var("slot")
+_LATE = Var("late")
 _ROOM = Var("room")
 _PUSHED = Var("pushed")
 _CREATION = Var("creation")
@@ -188,6 +190,7 @@ class _Lowering:
         often it is read; any other clock is read as often as the contract says.
         """
         watched = self.logs or self.plan.switches.histograms or _has_timed(self.plan)
+        watched = watched or any(edge.default_ns is not None for edge in self.plan.edges)
         return self.clock == "monotonic" and not watched
 
     def _keeps_instants(self, edge: EdgePlan) -> bool:
@@ -210,7 +213,7 @@ class _Lowering:
         title = f"{node.name}: {node.kind.value}"
         why = self.cold.get(node.index)
         if why is not None:
-            return Block(node.index, f"{title}, {why}", (Exit(Why.DECIDE, node.index),))
+            return Block(node.index, f"{title}, {why}", self._cold(node, queues))
         outs = [(self.plan.edges[e], queues[e]) for port in node.outputs for e in port.edges]
         rooms = [
             Binary(Operator.LESS, queue.length, Const(queue.capacity))
@@ -223,6 +226,19 @@ class _Lowering:
         return Block(node.index, title, self._taking(node, into, outs, rooms))
 
     # Turns.
+
+    def _cold(self, node: NodePlan, queues: dict[int, Queue]) -> tuple[Statement, ...]:
+        """Leave the turn to the reference, unless nothing is there for the node.
+
+        What its other edges hold cannot change here: whoever hands the state over looks at them.
+        """
+        tests: list[Expression] = [self._state(f"n{node.index}_idle", Kind.BOOL)]
+        tests += [
+            Binary(Operator.EQUAL, queues[edge].length, Const(0))
+            for edge in _edges_into(node)
+            if edge in queues
+        ]
+        return (If(_all(tests), self._pass(node), (Exit(Why.DECIDE, node.index),)),)
 
     def _source(
         self,
@@ -287,6 +303,7 @@ class _Lowering:
             self._record(node, "latency", _since(_BEGUN)),
             *self._results(node, form, outs),
             self._record(node, "age", _since(_CREATION)),
+            *self._deadline(node, self.plan.edges[into.edge]),
             None if into.memory is None else Free(into.memory, _SLOT),
             *self._end(node),
         ]
@@ -295,6 +312,19 @@ class _Lowering:
         ended = If(Binary(Operator.AND, closed, Not(ready)), (Exit(Why.DECIDE, index),))
         tests = [ready, *rooms]
         return (If(_all(tests), _kept(step), (ended, *self._pass(node))),)
+
+    def _deadline(self, node: NodePlan, edge: EdgePlan) -> list[Statement | None]:
+        """Say how late a result is, where its edge gives messages a deadline."""
+        if edge.default_ns is None:
+            return []
+        return [
+            Set(_LATE, Binary(Operator.SUBTRACT, _since(_PUSHED), Const(edge.default_ns))),
+            self._record(node, "lateness", _LATE),
+            If(
+                Binary(Operator.LESS, Const(edge.slack_ns), _LATE),
+                (Miss(node.index, _HEADER, _LATE),),
+            ),
+        ]
 
     def _call(
         self,
@@ -520,6 +550,9 @@ class _Lowering:
         return Note(edge.name, action, _HEADER, reason) if self.logs else None
 
 
+_NANOSECONDS = 1_000_000_000
+"""Ticks a second of a clock whose instants need no conversion."""
+
 _TRUE = Binary(Operator.EQUAL, Const(0), Const(0))
 _FALSE = Binary(Operator.NOT_EQUAL, Const(0), Const(0))
 
@@ -604,6 +637,8 @@ def _cold_nodes(plan: Plan) -> dict[int, str]:
 
 def _why_cold(plan: Plan, node: NodePlan) -> str | None:
     """Say what of a node a Program does not hold; None where it holds all of it."""
+    if plan.tick_rate_hz != _NANOSECONDS:
+        return "counts other ticks than nanoseconds"
     if plan.scheduler != "round_robin":
         return f"scheduled by {plan.scheduler}"
     call = node.node.direct_call()
@@ -668,8 +703,8 @@ def _why_cold_edge(plan: Plan, edge: EdgePlan) -> str | None:
         return f"has an edge of kind {edge.ring}"
     if policy.caps.max_bytes is not None:
         return "has an edge with a byte cap"
-    if edge.default_ns is not None or edge.is_feedback or policy.is_latch:
-        return "has an edge with a deadline, a value or a loop"
+    if edge.is_feedback or policy.is_latch:
+        return "has an edge with a value or a loop"
     if policy.admission is AdmissionPolicy.DEADLINE_AND_QOS_AWARE:
         return "has an edge that looks at deadlines"
     return None

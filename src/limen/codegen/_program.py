@@ -345,6 +345,21 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Miss:
+    """Account for a result that came after its deadline.
+
+    Attributes:
+        node: Whose result.
+        header: Of the message it was made of.
+        late: How long after its deadline, in ticks.
+    """
+
+    node: int
+    header: Var
+    late: Var
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Count a duration in a histogram.
 
@@ -445,6 +460,7 @@ Statement = (
     | Invoke
     | Sample
     | Record
+    | Miss
     | Head
     | Note
     | Lose
@@ -519,7 +535,7 @@ class Histogram:
     Attributes:
         name: How statements call it.
         node: Index of the node it belongs to.
-        what: ``wait``, ``latency`` or ``age``.
+        what: ``wait``, ``latency``, ``age`` or ``lateness``.
     """
 
     name: str
@@ -693,6 +709,8 @@ def _verify_body(
                 _require(bool(failed) and isinstance(failed[-1], Exit), f"{block.title}: failure")
                 _verify_body(failed, dict(known), queues, histograms, program, block)
                 known[result.name] = result.kind
+            case Miss(header=header, late=late):
+                reads(header, late)
             case Record(histogram=name, ticks=ticks):
                 _require(name in histograms, f"{block.title}: histogram {name}")
                 reads(ticks)

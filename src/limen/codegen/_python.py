@@ -24,6 +24,7 @@ from limen.codegen._program import (
     Lose,
     Made,
     Memory,
+    Miss,
     Next,
     Not,
     Note,
@@ -82,6 +83,8 @@ def _bindings(program: Program) -> Iterator[str]:
         yield "sample = bound.sample"
     if program.logs:
         yield "note = bound.note"
+    if _has(program, Miss):
+        yield "missed = bound.missed"
     if _has(program, Lose):
         yield "lost = bound.lost"
     if _has(program, Head):
@@ -221,6 +224,8 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
                 text.add("now = monotonic_ns() - epoch")
             else:
                 text.add(f"now = sample({cost})")
+        case Miss(node=node, header=header, late=late):
+            text.add(f"missed({node}, now, {header.name}, {late.name})")
         case Record(histogram=name, ticks=Binary() as waited) if name in waits(program):
             text.add(
                 f"if {_expression(program, waited.left)} != {_expression(program, waited.right)}:"
@@ -307,8 +312,10 @@ def _expression(program: Program, expression: Expression) -> str:
             return name
         case Binary(operator=operator, left=Const(value=left), right=Const(value=right)):
             return str((left == right) == (operator is Operator.EQUAL))
-        case Binary(operator=Operator.LESS, left=Const(value=0), right=Var(name=name)):
-            return name
+        case Binary(operator=Operator.LESS, left=Const(value=0), right=Var() as length) if any(
+            queue.length == length for queue in program.queues
+        ):
+            return length.name
         case Binary(operator=operator, left=left, right=right):
             return f"{_operand(program, left)} {operator.value} {_operand(program, right)}"
         case Not(operand=operand):

@@ -51,6 +51,7 @@ class World:
         domain: Of the clock.
         note: Writes a decision: instant, place, action, sequence, reason.
         lost: Told of a loss: edge, how many, what was done, why.
+        missed: Told of a result that came late: node, instant, header, by how much.
         described: Returns a header that states a payload's own size: node, header, payload.
         attention: Not empty once somebody asks for the reference.
     """
@@ -67,6 +68,7 @@ class World:
     domain: int
     note: Callable[[Ticks, str, str, int, str], None]
     lost: Callable[[int, int, str, str], None]
+    missed: Callable[[int, Ticks, MessageHeader, int], None]
     described: Callable[[int, MessageHeader, object], MessageHeader]
     attention: list[bool]
 

@@ -368,7 +368,7 @@ class NodeState:
         if missed and not self.plan.node.takes_windows:
             missed = [(header.sequence, max(ns for _, ns in missed))]
         for number, ns in missed:
-            self._note_miss(number, ns)
+            self.note_miss(number, ns)
         lateness = self.counters.lateness
         if worst_ns is not None and lateness is not None:
             lateness.record(worst_ns)
@@ -377,7 +377,8 @@ class NodeState:
                 header, self._journal.now_ns, self.clock, worst_ns, missed=bool(missed)
             )
 
-    def _note_miss(self, sequence: int, lateness_ns: int) -> None:
+    def note_miss(self, sequence: int, lateness_ns: int) -> None:
+        """Count a result that came after its deadline, and tell of it."""
         self.counters.misses += 1
         self._journal.note(self.plan.name, "miss", sequence)
         kind = ViolationKind.DEADLINE_MISS
