@@ -8,7 +8,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from limen.codegen._program import Column
+from limen.codegen._statements import Column
 from limen.codegen._turns import Entry, World
 from limen.errors import NodeError
 from limen.message import Message, MessageFlags, MessageHeader

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from limen.codegen._cold import cold_nodes, edges_into, edges_of, has_timed
 from limen.codegen._program import (
     ATTENTION,
     DUE,
     LAST,
     NOW,
+    Block,
+    Histogram,
+    Memory,
+    Program,
+    Queue,
+    verify_program,
+)
+from limen.codegen._reads import reads
+from limen.codegen._statements import (
     Aged,
     Answer,
     Binary,
-    Block,
     Claim,
     Column,
     Const,
@@ -25,7 +32,6 @@ from limen.codegen._program import (
     Fits,
     Free,
     Head,
-    Histogram,
     If,
     Invoke,
     IsA,
@@ -33,7 +39,6 @@ from limen.codegen._program import (
     Kind,
     Lose,
     Made,
-    Memory,
     Miss,
     Next,
     Not,
@@ -41,9 +46,7 @@ from limen.codegen._program import (
     Operator,
     Pauses,
     Pop,
-    Program,
     Push,
-    Queue,
     Record,
     Room,
     Same,
@@ -54,21 +57,16 @@ from limen.codegen._program import (
     Var,
     View,
     Why,
-    verify_program,
 )
-from limen.codegen._reads import reads
 from limen.errors import Code, GraphError
 from limen.message import payload_size_bytes
-from limen.node import CallForm, DirectCall, NodeKind, SourceNode
-from limen.policy import AdmissionPolicy, Periodic, RetentionMode
-from limen.scheduling import EdgePlan, NodePlan, OutputPlan, Plan
-from limen.types import NodeIndex, PayloadSpec, TensorSpec
+from limen.node import CallForm, NodeKind
+from limen.policy import AdmissionPolicy, RetentionMode
+from limen.scheduling import EdgePlan, NodePlan, Plan
+from limen.types import PayloadSpec, TensorSpec
 
 # What is held by reference, copied by nobody, and cannot change under a reader.
 _BY_REFERENCE = (int, float, bool, str, bytes, complex)
-
-_COPIED = (np.ndarray, np.generic, bytearray, memoryview)
-"""What memory of objects copies, or has an array for."""
 
 _SIZES: dict[type, int] = {kind: payload_size_bytes(kind()) for kind in (int, float, bool, complex)}
 
@@ -117,9 +115,9 @@ class _Lowering:
 
     def program(self) -> Program:
         plan = self.plan
-        self.cold = _cold_nodes(plan)
+        self.cold = cold_nodes(plan)
         hot = [n for n in plan.nodes if n.index not in self.cold]
-        owned = sorted({e for n in hot for e in _edges_of(n)})
+        owned = sorted({e for n in hot for e in edges_of(n)})
         queues = {e: self._queue(plan.edges[e]) for e in owned}
         blocks = tuple(self._block(node, queues) for node in plan.nodes)
         return Program(
@@ -189,7 +187,7 @@ class _Lowering:
         There a call and the next use of its instant lie nanoseconds apart, and nothing counts how
         often it is read; any other clock is read as often as the contract says.
         """
-        watched = self.logs or self.plan.switches.histograms or _has_timed(self.plan)
+        watched = self.logs or self.plan.switches.histograms or has_timed(self.plan)
         watched = watched or any(edge.default_ns is not None for edge in self.plan.edges)
         return self.clock == "monotonic" and not watched
 
@@ -222,7 +220,7 @@ class _Lowering:
         ]
         if node.kind is NodeKind.SOURCE:
             return Block(node.index, title, self._source(node, outs, rooms))
-        into = queues[_edges_into(node)[0]]
+        into = queues[edges_into(node)[0]]
         return Block(node.index, title, self._taking(node, into, outs, rooms))
 
     # Turns.
@@ -235,7 +233,7 @@ class _Lowering:
         tests: list[Expression] = [self._state(f"n{node.index}_idle", Kind.BOOL)]
         tests += [
             Binary(Operator.EQUAL, queues[edge].length, Const(0))
-            for edge in _edges_into(node)
+            for edge in edges_into(node)
             if edge in queues
         ]
         return (If(_all(tests), self._pass(node), (Exit(Why.DECIDE, node.index),)),)
@@ -418,7 +416,7 @@ class _Lowering:
     def _end(self, node: NodePlan) -> tuple[Statement, ...]:
         """Go on with the next node, unless something asks for the reference."""
         test: Expression = ATTENTION
-        if _has_timed(self.plan):
+        if has_timed(self.plan):
             test = Binary(Operator.OR, test, Binary(Operator.AT_MOST, DUE, NOW))
         return (If(test, (Exit(Why.DECIDE, node.index),)),)
 
@@ -438,7 +436,7 @@ class _Lowering:
         return Invoke(node.index, form, arguments, _RESULT, _kept(failed))
 
     def _producer_of(self, node: NodePlan) -> NodePlan:
-        return self.plan.nodes[self.plan.edges[_edges_into(node)[0]].producer.node]
+        return self.plan.nodes[self.plan.edges[edges_into(node)[0]].producer.node]
 
     def _stated(self, node: NodePlan) -> int | None:
         """Return the size that every header of a node's output states; None if that varies."""
@@ -550,9 +548,6 @@ class _Lowering:
         return Note(edge.name, action, _HEADER, reason) if self.logs else None
 
 
-_NANOSECONDS = 1_000_000_000
-"""Ticks a second of a clock whose instants need no conversion."""
-
 _TRUE = Binary(Operator.EQUAL, Const(0), Const(0))
 _FALSE = Binary(Operator.NOT_EQUAL, Const(0), Const(0))
 
@@ -590,121 +585,3 @@ def _size(node: NodePlan) -> int | None:
 def _is_held(spec: PayloadSpec) -> bool:
     """Whether payloads are arrays of one size, or cannot change once they are emitted."""
     return isinstance(spec, TensorSpec) or spec.type in _BY_REFERENCE
-
-
-def _edges_into(node: NodePlan) -> list[int]:
-    return [port.edge for port in node.inputs if port.edge is not None]
-
-
-def _edges_of(node: NodePlan) -> list[int]:
-    return [*_edges_into(node), *(e for port in node.outputs for e in port.edges)]
-
-
-def _has_timed(plan: Plan) -> bool:
-    return any(node.kind is NodeKind.SOURCE and _is_timed(node) for node in plan.nodes)
-
-
-def _is_timed(node: NodePlan) -> bool:
-    return not isinstance(node.node, SourceNode) or node.node.is_timed
-
-
-def root_of(plan: Plan, node: NodePlan) -> NodeIndex:
-    """Return the source that the messages of a node stem from, along each node's first input."""
-    while node.kind is not NodeKind.SOURCE:
-        node = plan.nodes[plan.edges[_edges_into(node)[0]].producer.node]
-    return node.index
-
-
-def _has_one_root(plan: Plan, node: NodePlan) -> bool:
-    """Whether all messages of a node stem from one source."""
-    while node.kind is not NodeKind.SOURCE:
-        edges = _edges_into(node)
-        if len(edges) != 1:
-            return False
-        node = plan.nodes[plan.edges[edges[0]].producer.node]
-    return True
-
-
-def _cold_nodes(plan: Plan) -> dict[int, str]:
-    """Return for each node that the reference steps, why."""
-    found: dict[int, str] = {}
-    for node in plan.nodes:
-        why = _why_cold(plan, node)
-        if why is not None:
-            found[node.index] = why
-    return found
-
-
-def _why_cold(plan: Plan, node: NodePlan) -> str | None:
-    """Say what of a node a Program does not hold; None where it holds all of it."""
-    if plan.tick_rate_hz != _NANOSECONDS:
-        return "counts other ticks than nanoseconds"
-    if plan.scheduler != "round_robin":
-        return f"scheduled by {plan.scheduler}"
-    call = node.node.direct_call()
-    if call is None:
-        return "has a step of its own"
-    if node.kind is NodeKind.SOURCE and _is_timed(node):
-        return "keeps a schedule"
-    inputs = [port for port in node.inputs if port.edge is not None]
-    if len(inputs) != len(node.inputs) or len(inputs) > 1 or len(node.outputs) > 1:
-        return "has several inputs or outputs"
-    if not node.outputs and not _has_one_root(plan, node):
-        return "ends several paths"
-    if isinstance(node.activation, Periodic) or node.step_gap_ticks is not None:
-        return "keeps a period"
-    budget = node.budget
-    if budget.tick_budget is not None or budget.watchdog is not None:
-        return "has a budget"
-    for port in inputs:
-        if not port.batching.is_none:
-            return "takes batches"
-        if not port.freshness.is_none or port.gap_ticks is not None:
-            return "has limits of age"
-        if port.requires_deadline or port.drops_late:
-            return "drops what is late"
-    for index in _edges_of(node):
-        why = _why_cold_edge(plan, plan.edges[index])
-        if why is not None:
-            return why
-    for port in inputs:
-        if isinstance(port.spec, TensorSpec) and not port.spec.is_fixed:
-            return "takes tensors of many lengths"
-    for output in node.outputs:
-        why = _why_cold_output(call, output)
-        if why is not None:
-            return why
-    if node.owns_input:
-        return "is handed copies"
-    if call.form is CallForm.INFER:
-        specs = [*(port.spec for port in inputs), *(port.spec for port in node.outputs)]
-        tensors = all(isinstance(spec, TensorSpec) for spec in specs)
-        if not tensors or (node.node.fixed_batch or 1) > 1:
-            return "fills batches up"
-    return None
-
-
-def _why_cold_output(call: DirectCall, output: OutputPlan) -> str | None:
-    if not output.edges:
-        return "emits to nobody"
-    if isinstance(output.spec, TensorSpec):
-        return None if output.spec.is_fixed else "emits tensors of many lengths"
-    if call.form in (CallForm.FILL, CallForm.INFER):
-        return "writes where nothing is to be written"
-    kind = output.spec.type
-    if kind is object or issubclass(kind, _COPIED) or hasattr(kind, "buffer_descriptor"):
-        return "emits what is copied, or says itself how large it is"
-    return None
-
-
-def _why_cold_edge(plan: Plan, edge: EdgePlan) -> str | None:
-    policy = edge.policy
-    if edge.ring not in ("static", "heap"):
-        return f"has an edge of kind {edge.ring}"
-    if policy.caps.max_bytes is not None:
-        return "has an edge with a byte cap"
-    if edge.is_feedback or policy.is_latch:
-        return "has an edge with a value or a loop"
-    if policy.admission is AdmissionPolicy.DEADLINE_AND_QOS_AWARE:
-        return "has an edge that looks at deadlines"
-    return None

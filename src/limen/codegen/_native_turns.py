@@ -7,7 +7,8 @@ from types import ModuleType
 from typing import Protocol
 
 from limen.codegen._bound import Bound, entry_values, waiting_of
-from limen.codegen._program import Program, Why
+from limen.codegen._program import Program
+from limen.codegen._statements import Why
 from limen.codegen._turns import LAST_PLACE, Entry, Left, Pending, Turns, World
 from limen.types import MessageToken, Ticks
 

@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never
 
-from limen.codegen._program import (
+from limen.codegen._asked import (
+    UNSTATED,
+    WHY,
+    all_expressions,
+    calls_of,
+    emits_arrays,
+    has,
+    makes_messages,
+    memory_of,
+    trace_base,
+    waits,
+)
+from limen.codegen._program import Block, Memory, Program
+from limen.codegen._statements import (
     Aged,
     Binary,
-    Block,
     Claim,
     Const,
     Described,
@@ -23,7 +35,6 @@ from limen.codegen._program import (
     IsNone,
     Lose,
     Made,
-    Memory,
     Miss,
     Next,
     Not,
@@ -31,7 +42,6 @@ from limen.codegen._program import (
     Operator,
     Pauses,
     Pop,
-    Program,
     Push,
     Record,
     Room,
@@ -43,12 +53,10 @@ from limen.codegen._program import (
     Var,
     View,
     Why,
-    statements,
 )
 from limen.codegen._text import Text, heading, shown
 from limen.codegen._turns import lasting_variables
 from limen.node import CallForm
-from limen.types import NodeIndex, PortIndex, SequenceNumber, make_trace_id
 
 _STEP = "    "
 
@@ -83,20 +91,20 @@ def _bindings(program: Program) -> Iterator[str]:
         yield "sample = bound.sample"
     if program.logs:
         yield "note = bound.note"
-    if _has(program, Miss):
+    if has(program, Miss):
         yield "missed = bound.missed"
-    if _has(program, Lose):
+    if has(program, Lose):
         yield "lost = bound.lost"
-    if _has(program, Head):
+    if has(program, Head):
         yield "new_header, domain = bound.new_header, bound.domain"
         yield "produced, usual_qos = bound.produced, bound.usual_qos"
-    if _has_consumer(program):
+    if makes_messages(program):
         yield "message = bound.message"
-    for answer in sorted({e.answer.value for e in _found(program) if isinstance(e, IsA)}):
+    for answer in sorted({e.answer.value for e in all_expressions(program) if isinstance(e, IsA)}):
         yield f"{answer} = bound.{answer}"
-    if any(isinstance(e, Aged) for e in _found(program)):
+    if any(isinstance(e, Aged) for e in all_expressions(program)):
         yield "aged = bound.aged"
-    found = _found(program)
+    found = all_expressions(program)
     if any(isinstance(e, Described) for e in found):
         yield "described = bound.described"
     if any(memory.copies for memory in program.memories):
@@ -253,18 +261,6 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
             assert_never(unreachable)
 
 
-def waits(program: Program) -> dict[str, int]:
-    """Return the histograms of waits that are 0, mostly, with their nodes: those are not noted.
-
-    A step notes one wait, so the steps of the node say how many were not.
-    """
-    return {h.name: h.node for h in program.histograms if h.what == "wait"}
-
-
-WHY = {why: number for number, why in enumerate(Why)}
-"""How a run function says why it was left."""
-
-
 def _free(memory: Memory, slot: str, text: Text) -> None:
     name = memory.name
     if memory.is_shared:
@@ -352,16 +348,6 @@ def _expression(program: Program, expression: Expression) -> str:
             assert_never(unreachable)
 
 
-def memory_of(program: Program, name: str) -> Memory:
-    """Return a memory by name."""
-    return next(memory for memory in program.memories if memory.name == name)
-
-
-def emits_arrays(program: Program, node: int) -> bool:
-    """Whether the output of a node is copied into slots: it takes arrays of one dtype and shape."""
-    return any(memory.node == node and memory.copies for memory in program.memories)
-
-
 def _fits(program: Program, payload: str, node: int) -> str:
     """Return the test that a payload is taken as it is."""
     if not emits_arrays(program, node):
@@ -379,63 +365,6 @@ def _plain(made: str) -> str:
     return f"type({made}) is produced and {unset} and {usual}"
 
 
-UNSTATED = ("creation_tick", "deadline_ns", "max_age_ns")
-"""What a source may state beside a payload, and mostly does not."""
-
-
 def _operand(program: Program, expression: Expression) -> str:
     text = _expression(program, expression)
     return f"({text})" if isinstance(expression, (Binary, Fits, IsNone)) and " " in text else text
-
-
-def trace_base(node: int) -> int:
-    """Return the trace id of a source's first message; those of the others follow it."""
-    return make_trace_id(NodeIndex(node), PortIndex(0), SequenceNumber(0))
-
-
-def _all(block: Block) -> Iterator[Statement]:
-    return statements(block.body)
-
-
-def expressions(statement: Statement) -> Iterator[Expression]:
-    """Yield the expressions of one statement, and what they are made of."""
-    match statement:
-        case Set(value=value) | Store(value=value) | If(test=value) | Record(ticks=value):
-            yield from _inner(value)
-        case Push(values=values) | Invoke(arguments=values):
-            for one in values:
-                yield from _inner(one)
-        case _:
-            pass
-
-
-def _inner(expression: Expression) -> Iterator[Expression]:
-    yield expression
-    match expression:
-        case Binary(left=left, right=right):
-            yield from _inner(left)
-            yield from _inner(right)
-        case Not(operand=operand):
-            yield from _inner(operand)
-        case Described(payload=payload):
-            yield from _inner(payload)
-        case _:
-            pass
-
-
-def _has(program: Program, kind: type) -> bool:
-    return any(isinstance(s, kind) for block in program.blocks for s in _all(block))
-
-
-def _has_consumer(program: Program) -> bool:
-    forms = {call.form for block in program.blocks for call in calls_of(block)}
-    return not forms.isdisjoint((CallForm.CONSUME, CallForm.MESSAGE))
-
-
-def calls_of(block: Block) -> list[Invoke]:
-    """Return the calls that a block makes."""
-    return [s for s in _all(block) if isinstance(s, Invoke)]
-
-
-def _found(program: Program) -> list[Expression]:
-    return [e for block in program.blocks for s in _all(block) for e in expressions(s)]

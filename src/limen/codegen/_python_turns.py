@@ -7,9 +7,11 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from limen.codegen._asked import waits
 from limen.codegen._bound import Bound, entry_values, waiting_of
-from limen.codegen._program import Program, Why
-from limen.codegen._python import print_python, waits
+from limen.codegen._program import Program
+from limen.codegen._python import print_python
+from limen.codegen._statements import Why
 from limen.codegen._text import shown
 from limen.codegen._turns import (
     LAST_PLACE,

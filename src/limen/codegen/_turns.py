@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from limen.codegen._program import Program, Var, Why
+from limen.codegen._program import Program
+from limen.codegen._statements import Var, Why
 from limen.message import MessageHeader
 from limen.telemetry import Histogram
 from limen.types import MessageToken, Ticks
