@@ -18,8 +18,9 @@ from limen.codegen import ProgramRuntime, PythonTurns, lower_program, print_cyth
 from limen.codegen._native import build
 from limen.codegen._native_turns import NativeTurns
 from limen.codegen._turns import Turns, World
+from limen.errors import InferenceError
 from limen.message import Message
-from limen.node import Consumed, Output, ProcessResult, Produced, Skip, SourceSignal
+from limen.node import Consumed, InferenceModel, Output, ProcessResult, Produced, Skip, SourceSignal
 from limen.platform import PlatformClock, SimClock
 from limen.policy import EdgePolicy
 from limen.runtime import SingleThreadRuntime
@@ -321,15 +322,22 @@ def test_native_code_does_so_with_what_is_shared(kind: str) -> None:
     assert same(on_native, lambda: graphs(POLICIES["drop_oldest"], POLICIES["mailbox"])) > 20
 
 
-def model(folder: Path, policy: EdgePolicy) -> tuple[limen.Graph, list[Kept]]:
+def model(
+    folder: Path, policy: EdgePolicy, batch: int = 1, *, moody: bool = False
+) -> tuple[limen.Graph, list[Kept]]:
     graph, sink = limen.Graph("model"), Kept()
     node = limen.Model(write_model(folder, "mlp", "onnx"))
     node.prepare()
+    if moody:
+        make_moody(node)
     spec = node.resolve({}).inputs[0].spec
     assert isinstance(spec, TensorSpec)
     shape = spec.fixed_shape
     graph.add("source", Made(spec, lambda n: np.full(shape, n / 40, np.float32)))
-    graph.add("model", node, limen.NodePolicy(sim_cost="3ms"))
+    rule = limen.NodePolicy(
+        sim_cost="3ms", batching=limen.Batching.fixed(batch), deadline=limen.Deadline("9ms")
+    )
+    graph.add("model", node, rule)
     graph.add("sink", sink, limen.NodePolicy(sim_cost="5ms"))
     graph.chain("source", "model", "sink", policy=policy)
     return graph, [sink]
@@ -341,7 +349,38 @@ def test_a_model_is_bound_to_slots_and_answers_alike(policy: str, tmp_path: Path
     assert same(on_python, lambda: model(tmp_path, POLICIES[policy])) > 20
 
 
+@pytest.mark.parametrize("policy", [p for p in POLICIES if p != "mailbox"])
+@pytest.mark.parametrize("batch", [2, 3])
+def test_full_batches_go_through_a_program(policy: str, batch: int, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    sized = dataclasses.replace(POLICIES[policy], caps=limen.QueueCaps(5))
+    assert same(on_python, lambda: model(tmp_path, sized, batch)) > 20
+
+
+def make_moody(node: InferenceModel) -> None:
+    """Have every fourth call of a model fail, however it is called."""
+    loaded, calls = node.model, itertools.count(1)
+    infer = loaded.infer_batch
+
+    def failing(inp: NDArray[np.generic], out: NDArray[np.generic]) -> None:
+        if next(calls) % 4 == 0:
+            raise InferenceError("the engine is moody")
+        infer(inp, out)
+
+    loaded.infer_batch = failing  # type: ignore[method-assign] # for the length of a test
+    loaded.bind = lambda inp, out: lambda: failing(inp, out)  # type: ignore[method-assign] # so
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_model_that_fails_loses_what_it_was_given(batch: int, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    sized = EdgePolicy.block(5)
+    assert same(on_python, lambda: model(tmp_path, sized, batch, moody=True)) > 20
+
+
 @pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 def test_a_model_is_bound_to_slots_in_native_code(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     assert same(on_native, lambda: model(tmp_path, POLICIES["block"])) > 20
+    assert same(on_native, lambda: model(tmp_path, EdgePolicy.drop_oldest(5), 3)) > 20
+    assert same(on_native, lambda: model(tmp_path, EdgePolicy.block(5), 3, moody=True)) > 20

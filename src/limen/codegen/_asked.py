@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from limen.codegen._program import Block, Memory, Program
+from limen.codegen._program import Block, Histogram, Memory, Program, Queue
 from limen.codegen._statements import (
     Binary,
     Described,
@@ -31,12 +31,17 @@ UNSTATED = ("creation_tick", "deadline_ns", "max_age_ns")
 """What a source may state beside a payload, and mostly does not."""
 
 
-def waits(program: Program) -> dict[str, int]:
-    """Return the histograms of waits that are 0, mostly, with their nodes: those are not noted.
+def waits(program: Program) -> dict[str, Histogram]:
+    """Return the histograms of waits, by name, that are 0, mostly: those are not noted.
 
-    A step notes one wait, so the steps of the node say how many were not.
+    The steps of the node say how many there were.
     """
-    return {h.name: h.node for h in program.histograms if h.what == "wait"}
+    return {h.name: h for h in program.histograms if h.what == "wait"}
+
+
+def queue_of(program: Program, name: str) -> Queue:
+    """Return a queue by name."""
+    return next(queue for queue in program.queues if queue.name == name)
 
 
 def memory_of(program: Program, name: str) -> Memory:

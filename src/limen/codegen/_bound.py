@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from limen.codegen._statements import Column
 from limen.codegen._turns import Entry, World
 from limen.errors import NodeError
+from limen.memory import StaticMemoryManager
 from limen.message import Message, MessageFlags, MessageHeader
 from limen.node import Consumed, LookingContext, Output, Produced
 from limen.node.contract import StepContext
@@ -122,13 +123,89 @@ class BoundCalls:
             self._calls.clear()
 
     def _bound(self, into: int, out: int) -> Callable[[], object]:
-        call = self._bind(self._inputs[into], self._outputs[out])
-        if not callable(call):
-            raise NodeError(f"bind returned {call!r}", remedy="return a call without arguments")
+        call = _called(self._bind(self._inputs[into], self._outputs[out]))
         if len(self._calls) >= _MOST_CALLS:
             self._calls.clear()
         self._calls[into * len(self._outputs) + out] = call
         return call
+
+
+class BatchCalls:
+    """Calls of a model on full batches, bound to where those lie.
+
+    Args:
+        bind: Binds the model to two arrays.
+        into: Whose slots it reads.
+        out: Whose slots it writes.
+        count: Items in a batch.
+        gathered: Told of a batch that did not lie side by side.
+    """
+
+    def __init__(
+        self,
+        bind: Callable[..., object],
+        into: StaticMemoryManager,
+        out: StaticMemoryManager,
+        count: int,
+        gathered: Callable[[], None],
+    ) -> None:
+        self._bind = bind
+        self._views = into.views
+        self._inputs = _runs(into, count, into.run_to_read)
+        self._outputs = _runs(out, count, out.run_to_write)
+        self._gather = np.zeros((count, *into.spec.fixed_shape), into.spec.dtype.numpy_dtype())
+        self._scatter = np.zeros((count, *out.spec.fixed_shape), out.spec.dtype.numpy_dtype())
+        self._gathered = gathered
+        self._calls: dict[tuple[int, int], Callable[[], object]] = {}
+        self._swaps = 0
+
+    def __call__(
+        self, slots: tuple[int, ...], rooms: tuple[int, ...]
+    ) -> NDArray[np.generic] | None:
+        """Run the model on a batch; its results, None where they lie in their slots already."""
+        inp, out = self._inputs.get(slots), self._outputs.get(rooms)
+        if inp is None:
+            self._gathered()
+            inp = self._gather
+            for place, slot in enumerate(slots):
+                inp[place] = self._views[slot]
+        wanted = self._scatter if out is None else out
+        call = self._calls.get((id(inp), id(wanted)))
+        if call is None:
+            call = self._bound(inp, wanted)
+        call()
+        return wanted if out is None else None
+
+    def refresh(self, swaps: int) -> None:
+        """Forget what is bound to a model that does not run any more.
+
+        Args:
+            swaps: How often another model has been taken over so far.
+        """
+        if swaps != self._swaps:
+            self._swaps = swaps
+            self._calls.clear()
+
+    def _bound(self, inp: NDArray[np.generic], out: NDArray[np.generic]) -> Callable[[], object]:
+        call = _called(self._bind(inp, out))
+        if len(self._calls) >= _MOST_CALLS:
+            self._calls.clear()
+        self._calls[id(inp), id(out)] = call
+        return call
+
+
+def _runs(
+    manager: StaticMemoryManager, count: int, array: Callable[[int, int], NDArray[np.generic]]
+) -> dict[tuple[int, ...], NDArray[np.generic]]:
+    """Return every run of neighbouring slots as one array, which is the same object each time."""
+    firsts = range(manager.capacity - count + 1)
+    return {tuple(range(first, first + count)): array(first, count) for first in firsts}
+
+
+def _called(call: object) -> Callable[[], object]:
+    if not callable(call):
+        raise NodeError(f"bind returned {call!r}", remedy="return a call without arguments")
+    return call
 
 
 _MOST_CALLS = 1024

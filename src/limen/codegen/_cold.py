@@ -6,11 +6,14 @@ import numpy as np
 
 from limen.node import CallForm, DirectCall, NodeKind, SourceNode
 from limen.policy import AdmissionPolicy, Periodic
-from limen.scheduling import EdgePlan, NodePlan, OutputPlan, Plan
+from limen.scheduling import EdgePlan, InputPlan, NodePlan, OutputPlan, Plan
 from limen.types import NodeIndex, TensorSpec
 
 _COPIED = (np.ndarray, np.generic, bytearray, memoryview)
 """What memory of objects copies, or has an array for."""
+
+_LONGEST_BATCH = 16
+"""Items of a batch whose results are written out one by one."""
 
 _NANOSECONDS = 1_000_000_000
 """Ticks a second of a clock whose instants need no conversion."""
@@ -81,7 +84,7 @@ def _why_cold(plan: Plan, node: NodePlan) -> str | None:
     if budget.tick_budget is not None or budget.watchdog is not None:
         return "has a budget"
     for port in inputs:
-        if not port.batching.is_none:
+        if not (port.batching.is_none or _is_counted(plan, call, port)):
             return "takes batches"
         if not port.freshness.is_none or port.gap_ticks is not None:
             return "has limits of age"
@@ -103,9 +106,18 @@ def _why_cold(plan: Plan, node: NodePlan) -> str | None:
     if call.form is CallForm.INFER:
         specs = [*(port.spec for port in inputs), *(port.spec for port in node.outputs)]
         tensors = all(isinstance(spec, TensorSpec) for spec in specs)
-        if not tensors or (node.node.fixed_batch or 1) > 1:
+        if not tensors or node.node.fixed_batch not in (None, inputs[0].batching.max_items):
             return "fills batches up"
     return None
+
+
+def _is_counted(plan: Plan, call: DirectCall, port: InputPlan) -> bool:
+    """Whether an input's batches are of a number of items, few enough to write out."""
+    batching = port.batching
+    if call.form is not CallForm.INFER or batching.delta_ticks is not None or port.edge is None:
+        return False
+    capacity = plan.edges[port.edge].policy.caps.max_items
+    return batching.stride == batching.max_items <= min(_LONGEST_BATCH, capacity)
 
 
 def _why_cold_output(call: DirectCall, output: OutputPlan) -> str | None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from limen.codegen._asked import WHY, emits_arrays, has, memory_of, trace_base
+from limen.codegen._asked import (
+    WHY,
+    emits_arrays,
+    has,
+    memory_of,
+    queue_of,
+    trace_base,
+)
 from limen.codegen._cython_class import SPARE_HEADERS, objects_of, print_fields, print_methods
 from limen.codegen._program import Block, Memory, Program, Queue
 from limen.codegen._statements import (
@@ -18,6 +25,8 @@ from limen.codegen._statements import (
     Expression,
     Fits,
     Free,
+    Front,
+    FrontSlots,
     Head,
     If,
     Invoke,
@@ -27,6 +36,7 @@ from limen.codegen._statements import (
     Made,
     Miss,
     Next,
+    NextSlots,
     Not,
     Note,
     Operator,
@@ -35,6 +45,7 @@ from limen.codegen._statements import (
     Push,
     Record,
     Room,
+    Row,
     Same,
     Sample,
     Set,
@@ -128,9 +139,9 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
                 with text.deeper():
                     _body(program, block, otherwise, text)
         case Pop(queue=name, targets=targets):
-            _pop(_queue(program, name), targets, text)
+            _pop(queue_of(program, name), targets, text)
         case Push(queue=name, values=values):
-            _push(program, _queue(program, name), values, text)
+            _push(program, queue_of(program, name), values, text)
         case Claim(memory=memory, target=target, shares=shares):
             _claim(memory_of(program, memory), target.name, shares, text)
         case Store(memory=memory, slot=slot, value=value):
@@ -178,11 +189,19 @@ def _claim(memory: Memory, slot: str, shares: int, text: Text) -> None:
         text.add(f"self.{name}_shares[{slot}] = {shares}")
 
 
-def _next(memory: Memory) -> str:
+def _next(memory: Memory, place: int = 0) -> str:
+    """Return the slot that is claimed next, or so many places behind that."""
     name = memory.name
-    return f"self.{name}_free[" + (
-        f"self.{name}_head]" if memory.in_turn else f"self.{name}_count - 1]"
-    )
+    if not memory.in_turn:
+        return f"self.{name}_free[self.{name}_count - {1 + place}]"
+    at = f"(self.{name}_head + {place}) % {memory.depth}" if place else f"self.{name}_head"
+    return f"self.{name}_free[{at}]"
+
+
+def _front(queue: Queue, place: int, column: Column) -> str:
+    at = f"({queue.name}_head + {place}) % {queue.capacity}" if place else f"{queue.name}_head"
+    cell = f"self.{queue.name}_{column.value}[{at}]"
+    return f"<object>{cell}" if column in (Column.HEADER, Column.PAYLOAD) else cell
 
 
 def _free(memory: Memory, slot: str, text: Text) -> None:
@@ -196,10 +215,6 @@ def _free(memory: Memory, slot: str, text: Text) -> None:
     if memory.in_turn:
         place = f"(self.{name}_head + {place}) % {memory.depth}"
     text.add(f"{indent}self.{name}_free[{place}] = {slot}", f"{indent}self.{name}_count += 1")
-
-
-def _queue(program: Program, name: str) -> Queue:
-    return next(queue for queue in program.queues if queue.name == name)
 
 
 def _pop(queue: Queue, targets: tuple[Var | None, ...], text: Text) -> None:
@@ -351,6 +366,17 @@ def _expression(program: Program, expression: Expression) -> str:
             return f"{memory}_rooms[{slot.name}]"
         case Next(memory=memory):
             return _next(memory_of(program, memory))
+        case NextSlots(memory=memory, count=count):
+            slots = [_next(memory_of(program, memory), place) for place in range(count)]
+            return f"({', '.join(slots)})"
+        case Front(queue=name, place=place, column=column):
+            return _front(queue_of(program, name), place, column)
+        case FrontSlots(queue=name, count=count):
+            queue = queue_of(program, name)
+            slots = [_front(queue, place, Column.SLOT) for place in range(count)]
+            return f"({', '.join(slots)})"
+        case Row(operand=operand, place=place):
+            return f"{operand.name}[{place}]"
         case Same(operand=operand, room=room):
             return f"({_expression(program, operand)} is {_expression(program, room)})"
         case IsA(operand=operand, answer=answer):

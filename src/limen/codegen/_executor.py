@@ -240,6 +240,8 @@ class ProgramRuntime(SingleThreadRuntime):
             result = context.produce_failed(failure, None)
         elif is_source:
             result = context.produced(0, failure, None)
+        elif context.plan.kind is NodeKind.MODEL and isinstance(failure, Exception):
+            result = context.infer_failed(failure)
         else:
             result = context.go_on(lambda: self._answer(left))
         self._finish_step(context, result, before, taken)

@@ -158,7 +158,8 @@ class Handover:
                 made = made or emitted[index] > 0
             elif context.plan.outputs:
                 nothing = f"{name}_nothing"
-                emitted[index] = done - (state[at[nothing]] if nothing in at else 0)
+                batch = context.plan.inputs[0].batching.max_items
+                emitted[index] = batch * done - (state[at[nothing]] if nothing in at else 0)
             else:
                 context.counters.paths[self._roots[index]].count += done
         for context in self._hot:
@@ -191,12 +192,13 @@ class Handover:
         producer, consumer = link.plan.producer.node, link.plan.consumer.node
         in_slots = queue.memory is not None
         in_flight = consumer == open_node
-        if in_flight and left.header is not None:
+        if in_flight and left.header is not None and queue.batch == 1:
             payload = left.slot if in_slots else left.payload
             waiting.insert(0, (left.header, payload, left.pushed))
         lost, pressed = 0, link.pressed
         if f"{queue.name}_lost" in at:
             lost = state[at[f"{queue.name}_lost"]] - _lost(link)
+        if f"{queue.name}_pressed" in at:
             pressed = bool(state[at[f"{queue.name}_pressed"]])
         elif steps.get(consumer):
             pressed = False
@@ -206,8 +208,8 @@ class Handover:
             refused=lost if refuses else 0,
             evicted=0 if refuses else lost,
             eviction=_eviction(link),
-            taken=steps.get(consumer, 0),
-            in_flight=int(in_flight),
+            taken=steps.get(consumer, 0) * queue.batch,
+            in_flight=queue.batch if in_flight else 0,
             peak=state[at[f"{queue.name}_peak"]],
             pressed=pressed,
         )

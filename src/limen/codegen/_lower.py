@@ -31,6 +31,8 @@ from limen.codegen._statements import (
     Expression,
     Fits,
     Free,
+    Front,
+    FrontSlots,
     Head,
     If,
     Invoke,
@@ -41,6 +43,7 @@ from limen.codegen._statements import (
     Made,
     Miss,
     Next,
+    NextSlots,
     Not,
     Note,
     Operator,
@@ -49,6 +52,7 @@ from limen.codegen._statements import (
     Push,
     Record,
     Room,
+    Row,
     Same,
     Sample,
     Set,
@@ -144,8 +148,10 @@ class _Lowering:
         name = f"q{edge.index}"
         self._state(f"{name}_peak")
         self._state(f"{name}_closed", Kind.BOOL)
+        batch = self._batch(self.plan.nodes[edge.consumer.node])
         if edge.policy.admission is not AdmissionPolicy.BLOCK:
             self._state(f"{name}_lost")
+        if edge.policy.admission is not AdmissionPolicy.BLOCK or batch > 1:
             self._state(f"{name}_pressed", Kind.BOOL)
         return Queue(
             name,
@@ -154,7 +160,12 @@ class _Lowering:
             tuple(columns),
             Var(f"{name}_length"),
             None if memory is None else memory.name,
+            batch,
         )
+
+    def _batch(self, node: NodePlan) -> int:
+        """Return how many messages a step of a node takes."""
+        return 1 if node.index in self.cold else node.inputs[0].batching.max_items
 
     def _memory(self, edge: EdgePlan) -> Memory | None:
         """Return where the payloads of an edge lie; None where the queue itself holds them."""
@@ -221,6 +232,8 @@ class _Lowering:
         if node.kind is NodeKind.SOURCE:
             return Block(node.index, title, self._source(node, outs, rooms))
         into = queues[edges_into(node)[0]]
+        if into.batch > 1:
+            return Block(node.index, title, self._taking_batch(node, into, outs, rooms))
         return Block(node.index, title, self._taking(node, into, outs, rooms))
 
     # Turns.
@@ -311,6 +324,56 @@ class _Lowering:
         tests = [ready, *rooms]
         return (If(_all(tests), _kept(step), (ended, *self._pass(node))),)
 
+    def _taking_batch(
+        self,
+        node: NodePlan,
+        into: Queue,
+        outs: Sequence[tuple[EdgePlan, Queue]],
+        rooms: Sequence[Expression],
+    ) -> tuple[Statement, ...]:
+        """Run a model on a full batch; what closes one early is for the reference to see.
+
+        Nothing leaves the queue before the model has answered: after a failure it is all there.
+        """
+        index, edge, count = node.index, self.plan.edges[into.edge], into.batch
+        decide = (Exit(Why.DECIDE, index),)
+        targets = tuple(_COLUMNS[column] for column in into.columns)
+        given = (FrontSlots(into.name, count), NextSlots(_memory_of(outs), count))
+        step: list[Statement | None] = [If(Pauses(index), decide), *self._begin(node)]
+        for place in range(count):
+            if self.logs:
+                step.append(Set(_HEADER, Front(into.name, place, Column.HEADER)))
+                step.append(self._note_edge(edge, "take"))
+        for place in range(count if self.plan.switches.histograms else 0):
+            pushed = Front(into.name, place, Column.PUSHED)
+            waited = Binary(Operator.SUBTRACT, NOW, pushed)
+            step.append(self._record(node, "wait", waited, count))
+        step += [
+            self._relieve(into),
+            self._begun(),
+            self._invoke(node, CallForm.INFER, given),
+            self._sample(node, outs),
+            self._record(node, "latency", _since(_BEGUN)),
+        ]
+        for place in range(count):
+            step += [
+                Pop(into.name, targets),
+                Set(into.length, Binary(Operator.SUBTRACT, into.length, Const(1))),
+                *self._emit(node, outs, None, place),
+                self._record(node, "age", _since(_CREATION)),
+                *self._deadline(node, edge),
+                Free(str(into.memory), _SLOT),
+            ]
+        step += self._end(node)
+        ready = Binary(Operator.LESS, Const(count - 1), into.length)
+        some = Binary(Operator.LESS, Const(0), into.length)
+        pressed = Var(f"{into.name}_pressed", Kind.BOOL)
+        early = (
+            If(Var(f"{into.name}_closed", Kind.BOOL), decide),
+            If(Binary(Operator.AND, pressed, some), decide),
+        )
+        return (If(_all([ready, *rooms]), _kept(step), (*early, *self._pass(node))),)
+
     def _deadline(self, node: NodePlan, edge: EdgePlan) -> list[Statement | None]:
         """Say how late a result is, where its edge gives messages a deadline."""
         if edge.default_ns is None:
@@ -336,7 +399,6 @@ class _Lowering:
         """Call a node on what was popped."""
         payload: Expression = _PAYLOAD if into.memory is None else View(into.memory, _SLOT)
         before: list[Statement] = []
-        outs[0][1].memory if outs else None
         if form in (CallForm.FILL, CallForm.INFER, CallForm.MESSAGE) and self._in_place(outs):
             before.append(Set(_ROOM, Next(_memory_of(outs))))
         match form:
@@ -457,6 +519,7 @@ class _Lowering:
         node: NodePlan,
         outs: Sequence[tuple[EdgePlan, Queue]],
         payload: Expression | None,
+        row: int | None = None,
     ) -> tuple[Statement, ...]:
         """Offer a message to every edge, in connect order.
 
@@ -464,6 +527,7 @@ class _Lowering:
             node: Who emits it.
             outs: The edges.
             payload: Its payload; None where that lies in the next slot already.
+            row: Its place among the results of a batch, which may lie elsewhere after all.
         """
         body: list[Statement] = []
         if payload is not None and not _is_held(node.outputs[0].spec):
@@ -472,10 +536,10 @@ class _Lowering:
         if name is not None:
             body.append(Claim(name, _ROOM, len(outs)))
         if name is not None and payload is not None:
-            body.append(Store(name, _ROOM, payload))
-            copies = Var(f"{name}_copies")
-            if copies in self.variables:
-                body.append(Set(copies, Binary(Operator.ADD, copies, Const(1))))
+            body += self._store(name, payload)
+        if name is not None and row is not None:
+            elsewhere = self._store(name, Row(_RESULT, row))
+            body.append(If(Not(IsNone(_RESULT)), tuple(elsewhere)))
         for edge, queue in outs:
             pushed: dict[Column, Expression] = {
                 **_COLUMNS,
@@ -495,6 +559,13 @@ class _Lowering:
             ]
             body += self._admit(edge, queue, _kept(push))
         return tuple(body)
+
+    def _store(self, memory: str, payload: Expression) -> list[Statement]:
+        copies = Var(f"{memory}_copies")
+        stored: list[Statement] = [Store(memory, _ROOM, payload)]
+        if copies in self.variables:
+            stored.append(Set(copies, Binary(Operator.ADD, copies, Const(1))))
+        return stored
 
     def _admit(
         self, edge: EdgePlan, queue: Queue, push: tuple[Statement, ...]
@@ -532,11 +603,13 @@ class _Lowering:
                 ]
                 return (If(full, _kept(gone)), *push)
 
-    def _record(self, node: NodePlan, what: str, ticks: Expression) -> Statement | None:
+    def _record(
+        self, node: NodePlan, what: str, ticks: Expression, per_step: int = 1
+    ) -> Statement | None:
         if not self.plan.switches.histograms:
             return None
         name = f"n{node.index}_{what}"
-        histogram = Histogram(name, node.index, what)
+        histogram = Histogram(name, node.index, what, per_step)
         if histogram not in self.histograms:
             self.histograms.append(histogram)
         return Record(name, ticks)

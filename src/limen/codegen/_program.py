@@ -67,6 +67,7 @@ class Queue:
         columns: What is kept of each message.
         length: The variable that counts them.
         memory: Where its payloads lie, by name; None where it holds them itself.
+        batch: How many of its messages a step takes.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Queue:
     columns: tuple[Column, ...]
     length: Var
     memory: str | None = None
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +102,13 @@ class Histogram:
         name: How statements call it.
         node: Index of the node it belongs to.
         what: ``wait``, ``latency``, ``age`` or ``lateness``.
+        per_step: How many a step counts.
     """
 
     name: str
     node: int
     what: str
+    per_step: int = 1
 
 
 @dataclass(frozen=True, slots=True)

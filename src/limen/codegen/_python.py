@@ -14,6 +14,7 @@ from limen.codegen._asked import (
     has,
     makes_messages,
     memory_of,
+    queue_of,
     trace_base,
     waits,
 )
@@ -22,12 +23,15 @@ from limen.codegen._statements import (
     Aged,
     Binary,
     Claim,
+    Column,
     Const,
     Described,
     Exit,
     Expression,
     Fits,
     Free,
+    Front,
+    FrontSlots,
     Head,
     If,
     Invoke,
@@ -37,6 +41,7 @@ from limen.codegen._statements import (
     Made,
     Miss,
     Next,
+    NextSlots,
     Not,
     Note,
     Operator,
@@ -45,6 +50,7 @@ from limen.codegen._statements import (
     Push,
     Record,
     Room,
+    Row,
     Same,
     Sample,
     Set,
@@ -125,6 +131,8 @@ def _bindings(program: Program) -> Iterator[str]:
         yield from _memory(memory)
     for queue in program.queues:
         name = queue.name
+        if queue.batch > 1:
+            yield f"{name} = bound.queues[{queue.edge}]"
         yield f"{name}_push, {name}_pop = bound.queues[{queue.edge}].append, " + (
             f"bound.queues[{queue.edge}].popleft"
         )
@@ -333,6 +341,17 @@ def _expression(program: Program, expression: Expression) -> str:
             return f"{memory}_rooms[{slot.name}]"
         case Next(memory=memory):
             return f"{memory}_free[{0 if memory_of(program, memory).in_turn else -1}]"
+        case NextSlots(memory=memory, count=count):
+            in_turn = memory_of(program, memory).in_turn
+            places = range(count) if in_turn else range(-1, -count - 1, -1)
+            return f"({', '.join(f'{memory}_free[{place}]' for place in places)})"
+        case Front(queue=name, place=place, column=column):
+            return f"{name}[{place}][{queue_of(program, name).columns.index(column)}]"
+        case FrontSlots(queue=name, count=count):
+            at = queue_of(program, name).columns.index(Column.SLOT)
+            return f"({', '.join(f'{name}[{place}][{at}]' for place in range(count))})"
+        case Row(operand=operand, place=place):
+            return f"{operand.name}[{place}]"
         case Same(operand=operand, room=room):
             return f"{_expression(program, operand)} is {_expression(program, room)}"
         case IsA(operand=operand, answer=answer):

@@ -43,7 +43,10 @@ class PythonTurns(Turns):
         self._bound = _PythonBound(program, world)
         self._columns = {queue.edge: queue.columns for queue in program.queues}
         places = {var.name: place for place, var in enumerate(lasting_variables(program))}
-        self._waits = [(name, places[f"n{node}_steps"]) for name, node in waits(program).items()]
+        self._waits = [
+            (name, places[f"n{wait.node}_steps"], wait.per_step)
+            for name, wait in waits(program).items()
+        ]
         self._take = _function(self.text, self.file)(self._bound)
 
     def take(self, turn: int) -> Left:
@@ -53,8 +56,9 @@ class PythonTurns(Turns):
         try:
             why, node = self._take(turn)
         finally:
-            for name, place in self._waits:
-                bound.note_none(name, bound.state[place] - self.state[place])
+            for name, place, per_step in self._waits:
+                steps = bound.state[place] - self.state[place]
+                bound.note_none(name, steps * per_step)
             self.state = list(bound.state)
         pending, bound.pending = bound.pending, NOTHING_PENDING
         return Left(_WHY[why], node, *pending)
@@ -120,15 +124,15 @@ class _PythonBound(Bound):
         for values in self.histograms.values():
             del values[:]
 
-    def note_none(self, name: str, steps: int) -> None:
+    def note_none(self, name: str, count: int) -> None:
         """Count the durations of 0 that were not noted, now that turns are over.
 
         Args:
             name: Their histogram.
-            steps: How many were to be counted in these turns, noted or not.
+            count: How many were to be counted in these turns, noted or not.
         """
-        for histogram in self._kept[name] if steps > self._noted[name] else ():
-            histogram.add((0,), (steps - self._noted[name],), 0, 0)
+        for histogram in self._kept[name] if count > self._noted[name] else ():
+            histogram.add((0,), (count - self._noted[name],), 0, 0)
         self._noted[name] = 0
 
 

@@ -154,6 +154,60 @@ class Next:
 
 
 @dataclass(frozen=True, slots=True)
+class Front:
+    """What a queue holds of a message that waits, counted from the front; it is there.
+
+    Attributes:
+        queue: Its name.
+        place: Which message.
+        column: What of it.
+    """
+
+    queue: str
+    place: int
+    column: Column
+
+
+@dataclass(frozen=True, slots=True)
+class FrontSlots:
+    """The slots of the messages at the front of a queue, together; they are there.
+
+    Attributes:
+        queue: Its name.
+        count: How many.
+    """
+
+    queue: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NextSlots:
+    """The slots that as many Claims take next, together; there are so many.
+
+    Attributes:
+        memory: Whose slots.
+        count: How many.
+    """
+
+    memory: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One of the results that a call returned side by side.
+
+    Attributes:
+        operand: What it returned.
+        place: Which.
+    """
+
+    operand: Var
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
 class Same:
     """Whether a call returned the very array that it was given to fill.
 
@@ -226,6 +280,10 @@ Expression = (
     | View
     | Room
     | Next
+    | Front
+    | FrontSlots
+    | NextSlots
+    | Row
     | Same
     | Described
     | Aged
@@ -505,7 +563,9 @@ def operands(expression: Expression) -> Iterator[Var]:
         case Described(header=header, payload=payload):
             yield header
             yield from operands(payload)
-        case Const() | Next() | Pauses():
+        case Row(operand=operand):
+            yield operand
+        case Const() | Next() | NextSlots() | Front() | FrontSlots() | Pauses():
             pass
         case unreachable:
             assert_never(unreachable)

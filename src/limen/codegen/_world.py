@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from limen.codegen._bound import BoundCalls, CallContext
+from limen.codegen._bound import BatchCalls, BoundCalls, CallContext
 from limen.codegen._cold import root_of
 from limen.codegen._program import Memory, Program
 from limen.codegen._turns import Slots, World
@@ -55,7 +55,7 @@ class RunWorld:
         self._journal = journal
         self._clock = clock
         self._attention = attention
-        self._bound_calls: list[tuple[NodeContext, BoundCalls]] = []
+        self._bound_calls: list[tuple[NodeContext, BoundCalls | BatchCalls]] = []
         cold = {name for name, _ in program.cold}
         self.hot = [context for context in contexts if context.plan.name not in cold]
         self.roots: dict[NodeIndex, NodeIndex] = {
@@ -162,6 +162,11 @@ class RunWorld:
         into, out = context.links[0].manager, context.outputs[0].manager
         if not (isinstance(into, StaticMemoryManager) and isinstance(out, StaticMemoryManager)):
             raise NodeError(f"{context.plan.name}: a model is bound to slots of tensors")
-        calls = BoundCalls(call.function, into.batches_of_one, out.rooms_for_one)
+        count = context.plan.inputs[0].batching.max_items
+        calls: BoundCalls | BatchCalls
+        if count == 1:
+            calls = BoundCalls(call.function, into.batches_of_one, out.rooms_for_one)
+        else:
+            calls = BatchCalls(call.function, into, out, count, context.counters.gathered)
         self._bound_calls.append((context, calls))
         return calls

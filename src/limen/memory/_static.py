@@ -124,6 +124,14 @@ class StaticMemoryManager(MemoryManager):
         """By slot, its payload as a batch to be written."""
         return self._rooms_for_one
 
+    def run_to_read(self, first: int, count: int) -> NDArray[np.generic]:
+        """Return neighbouring slots as one batch to be read."""
+        return self._read_only[first : first + count]
+
+    def run_to_write(self, first: int, count: int) -> NDArray[np.generic]:
+        """Return neighbouring slots as one batch to be written."""
+        return self._array[first : first + count]
+
     def _payload(self, token: MessageToken) -> object:
         return self._views[token]
 

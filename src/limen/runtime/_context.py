@@ -330,6 +330,20 @@ class NodeContext(NodeCalls):
             self._recover(header)
         return StepResult.MADE_PROGRESS
 
+    def infer_failed(self, error: Exception) -> StepResult:
+        """Account for a call of a model that raised, made by another executor on the hold.
+
+        Args:
+            error: What it raised.
+        """
+        link = self.links[0]
+        header = window_header([held.header for held in link.hold])
+        self._fail(error, header)
+        while link.hold:
+            link.drop("error")
+        self._recover(header)
+        return StepResult.MADE_PROGRESS
+
     def _settle_answer(self, answer: Callable[[], object], header: MessageHeader) -> str | None:
         try:
             result = answer()

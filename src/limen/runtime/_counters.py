@@ -92,6 +92,10 @@ class NodeCounters:
         elif logged:
             _log.warning("node %s: %d errors so far: %s", self._plan.name, self.errors, text)
 
+    def gathered(self) -> None:
+        """Count a batch that was copied together."""
+        self.gathers += 1
+
     def note_path(
         self,
         header: MessageHeader,

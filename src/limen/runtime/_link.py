@@ -45,7 +45,7 @@ class Handled(NamedTuple):
         evicted: How many that waited were evicted.
         eviction: Why.
         taken: Messages taken.
-        in_flight: Of those, how many of the front of what waits are being handled: 1 or 0.
+        in_flight: Of those, how many of the front of what waits are being handled.
         peak: Most that waited at a time.
         pressed: Whether something found no room since the last take.
     """
@@ -406,7 +406,7 @@ class Link(ProducerSide):
         used = self.plan.policy.caps.max_items + 1 if done.refused or done.evicted else done.peak
         if not in_slots:
             self.manager.raise_peak(used)
-        if done.in_flight:
+        for _ in range(min(done.in_flight, len(self.consumer))):
             header, pushed = self.consumer.header_at(0), self.consumer.push_tick_at(0)
             self.hold.append(Held(self.consumer.try_pop(), header, pushed))
 

@@ -212,7 +212,7 @@ def _node(
         beside = int(failsafe is not None and failsafe.port == number)
         staging = calls * most + beside
         depth = slot_depth(sizes, staging)
-        in_turn = any(hold > 1 for _, hold in sizes)
+        in_turn = calls > 1 or any(hold > 1 for _, hold in sizes)
         outputs.append(
             OutputPlan(port.name, port.spec, tuple(edges), depth, staging, most, beside, in_turn)
         )

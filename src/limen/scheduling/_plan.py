@@ -79,7 +79,7 @@ class OutputPlan:
         max_emit: Most messages that one call emits here.
         failsafes: How many of a step's are none but a failsafe's: a step that fails behind its
             calls emits one beside their results.
-        in_turn: Whether its slots go round: an edge ends at an input that takes batches or windows.
+        in_turn: Whether its slots go round: batches are made here, or taken from here.
     """
 
     name: str
