@@ -30,6 +30,58 @@ class Stepped(NamedTuple):
     made: bool
 
 
+class _Node:
+    """Where a node's state lies."""
+
+    def __init__(self, context: NodeContext, at: Mapping[str, int]) -> None:
+        name = f"n{context.plan.index}"
+        self.context = context
+        self.index = context.plan.index
+        self.steps = at[f"{name}_steps"]
+        self.nothing = at.get(f"{name}_nothing")
+        self.is_source = context.plan.kind is NodeKind.SOURCE
+        self.off, self.made, self.held = (
+            at.get(f"{name}_{what}", 0) for what in ("off", "made", "held")
+        )
+        self.batch = 1 if self.is_source else context.plan.inputs[0].batching.max_items
+
+
+class _Edge:
+    """Where an edge's state lies."""
+
+    def __init__(self, queue: Queue, link: Link, port: OutputPort, at: Mapping[str, int]) -> None:
+        self.queue = queue
+        self.link = link
+        self.port = port
+        self.producer, self.consumer = link.plan.producer.node, link.plan.consumer.node
+        self.in_slots = queue.memory is not None
+        self.length, self.peak, self.closed = (
+            at[f"{queue.name}_{what}"] for what in ("length", "peak", "closed")
+        )
+        self.lost = at.get(f"{queue.name}_lost")
+        self.pressed = at.get(f"{queue.name}_pressed")
+        self.refuses = link.plan.policy.admission is AdmissionPolicy.DROP_NEWEST
+        latest = link.plan.policy.retention is RetentionMode.MAILBOX
+        self.eviction = Refusal.SUPERSEDED if latest else Refusal.CAPACITY
+
+    @property
+    def lost_so_far(self) -> int:
+        """How many messages the edge has lost for want of room."""
+        if self.refuses:
+            return self.link.refused[Refusal.FULL]
+        return self.link.evicted[self.eviction]
+
+
+class _Slots:
+    """Where the state of an output's slots lies."""
+
+    def __init__(self, memory: Memory, port: OutputPort, at: Mapping[str, int]) -> None:
+        self.memory = memory
+        self.port = port
+        self.least = at[f"{memory.name}_least"]
+        self.copies = at.get(f"{memory.name}_copies")
+
+
 class Handover:
     """Hands queues, slots and counts to a Program, and takes them back.
 
@@ -51,15 +103,35 @@ class Handover:
         judge: Judge,
         journal: Journal,
     ) -> None:
-        self._program = program
-        self._hot = run.hot
+        at = {var.name: place for place, var in enumerate(lasting_variables(program))}
+
+        def port_of(node: int, port: int) -> OutputPort:
+            return contexts[node].outputs[port]
+
+        self._size = len(at)
+        self._now, self._due, self._last = at["now"], at["due"], at["last"]
+        self._is_lazy = program.is_lazy
+        self._logs = program.logs
         self._roots = run.roots
-        self._contexts = contexts
-        self._links = links
         self._judge = judge
         self._journal = journal
+        self._nodes = [_Node(context, at) for context in run.hot]
+        hot = {node.index for node in self._nodes}
+        self._cold = [
+            (context, at[f"n{context.plan.index}_idle"])
+            for context in contexts
+            if context.plan.index not in hot
+        ]
+        self._edges = [
+            _Edge(queue, links[queue.edge], port_of(*links[queue.edge].plan.producer), at)
+            for queue in program.queues
+        ]
+        self._slots = [
+            _Slots(memory, port_of(memory.node, memory.port), at) for memory in program.memories
+        ]
         self._owned = {queue.edge for queue in program.queues}
-        self._places = {var.name: i for i, var in enumerate(lasting_variables(program))}
+        ports = {id(edge.port): edge.port for edge in self._edges}
+        self._ports = list(ports.values())
 
     def is_idle(self, context: NodeContext) -> bool:
         """Whether there is nothing for a node of the reference's, but for what the Program emits.
@@ -89,44 +161,38 @@ class Handover:
             last: The node that was stepped last.
             due: The first instant that is not the Program's to act on.
         """
-        state = [0] * len(self._places)
-        state[self._places["now"]] = self._journal.tick
-        state[self._places["due"]] = due
-        state[self._places["last"]] = last
-        for context in self._contexts:
-            if context not in self._hot:
-                idle = f"n{context.plan.index}_idle"
-                state[self._places[idle]] = self.is_idle(context)
-        for context in self._hot:
-            name, index = f"n{context.plan.index}", context.plan.index
-            if context.plan.kind is NodeKind.SOURCE:
-                off = self._judge.ended[index] or context.produced_nothing
-                state[self._places[f"{name}_off"]] = off
-                state[self._places[f"{name}_made"]] = context.made_by_port[0]
-                if f"{name}_held" in self._places:
-                    state[self._places[f"{name}_held"]] = self._judge.held_back[index]
-        for queue in self._program.queues:
-            self._port(self._links[queue.edge]).slots.reclaim()
-        for memory in self._program.memories:
-            free = self._output(memory).manager.lend_free()
-            if not memory.in_turn:
+        ended = self._judge.ended
+        state = [0] * self._size
+        state[self._now], state[self._due], state[self._last] = self._journal.tick, due, last
+        for context, idle in self._cold:
+            state[idle] = self.is_idle(context)
+        for node in self._nodes:
+            if node.is_source:
+                state[node.off] = ended[node.index] or node.context.produced_nothing
+                state[node.made] = node.context.made_by_port[0]
+                state[node.held] = self._judge.held_back[node.index]
+        for port in self._ports:
+            port.slots.reclaim()
+        for slots in self._slots:
+            free = slots.port.manager.lend_free()
+            if not slots.memory.in_turn:
                 free.reverse()
-            turns.lend(memory.name, free)
-            state[self._places[f"{memory.name}_least"]] = len(free)
-        for queue in self._program.queues:
-            link = self._links[queue.edge]
-            ended = self._judge.ended[link.plan.consumer.node]
-            waiting = link.lend(in_slots=queue.memory is not None)
-            turns.fill(queue.edge, waiting)
-            for suffix, value in (
-                ("length", len(waiting)),
-                ("peak", link.peak),
-                ("lost", _lost(link)),
-                ("closed", link.consumer.ended and not ended),
-                ("pressed", link.pressed),
-            ):
-                if f"{queue.name}_{suffix}" in self._places:
-                    state[self._places[f"{queue.name}_{suffix}"]] = int(value)
+            turns.lend(slots.memory.name, free)
+            state[slots.least] = len(free)
+        for edge in self._edges:
+            link = edge.link
+            if link.waiting:
+                waiting = link.lend(in_slots=edge.in_slots)
+                turns.fill(edge.queue.edge, waiting)
+                state[edge.length] = len(waiting)
+            else:
+                turns.fill(edge.queue.edge, ())
+            state[edge.peak] = link.peak
+            state[edge.closed] = link.consumer.ended and not ended[edge.consumer]
+            if edge.lost is not None:
+                state[edge.lost] = edge.lost_so_far
+            if edge.pressed is not None:
+                state[edge.pressed] = link.pressed
         turns.state = state
 
     def unload(self, turns: Turns, left: Left) -> Stepped:
@@ -137,83 +203,80 @@ class Handover:
             left: How and where it was left.
         """
         state = turns.state
-        at = self._places
-        self._journal.tick = Ticks(state[at["now"]])
-        if self._program.is_lazy:
+        self._journal.tick = Ticks(state[self._now])
+        if self._is_lazy:
             self._journal.sample()
         open_node = -1 if left.why is Why.DECIDE else left.node
-        steps = {c.plan.index: state[at[f"n{c.plan.index}_steps"]] for c in self._hot}
-        emitted: dict[NodeIndex, int] = {}
+        steps: dict[int, int] = {}
+        emitted: dict[int, int] = {}
         made = False
-        for context in self._hot:
-            index, name = context.plan.index, f"n{context.plan.index}"
-            count = steps[index]
-            done = count - (index == open_node)
+        for node in self._nodes:
+            count = steps[node.index] = state[node.steps]
+            if not count:
+                continue
+            context = node.context
             context.counters.steps += count
             context.counters.calls += count
-            if context.plan.kind is NodeKind.SOURCE:
-                emitted[index] = state[at[f"{name}_made"]] - context.made_by_port[0]
-                context.made_by_port[0] += emitted[index]
-                self._judge.held_back[index] = bool(state[at[f"{name}_held"]])
-                made = made or emitted[index] > 0
-            elif context.plan.outputs:
-                nothing = f"{name}_nothing"
-                batch = context.plan.inputs[0].batching.max_items
-                emitted[index] = batch * done - (state[at[nothing]] if nothing in at else 0)
-            else:
-                context.counters.paths[self._roots[index]].count += done
-        for context in self._hot:
-            for port in context.outputs:
-                port.emitted += emitted[context.plan.index]
+            done = (count - (node.index == open_node)) * node.batch
+            if node.is_source:
+                done = state[node.made] - context.made_by_port[0]
+                context.made_by_port[0] += done
+                made = made or done > 0
+            elif not context.outputs:
+                context.counters.paths[self._roots[node.index]].count += done
+                continue
+            elif node.nothing is not None:
+                done -= state[node.nothing]
+            emitted[node.index] = done
+            context.outputs[0].emitted += done
+        for node in self._nodes:
+            if node.is_source:
+                self._judge.held_back[node.index] = bool(state[node.held])
         waits = {
-            queue.edge: turns.drain(queue.edge, self._journal.tick)
-            for queue in self._program.queues
+            edge.queue.edge: turns.drain(edge.queue.edge, self._journal.tick)
+            for edge in self._edges
         }
-        for memory in self._program.memories:
-            self._take_back_slots(turns, memory, left, waits, emitted)
-        for queue in self._program.queues:
-            self._take_back(turns, queue, waits[queue.edge], left, steps, emitted, open_node)
+        for slots in self._slots:
+            self._take_back_slots(turns, slots, left, waits, emitted)
+        for edge in self._edges:
+            self._take_back(state, edge, waits[edge.queue.edge], left, steps, emitted, open_node)
         total = sum(steps.values())
-        if not self._program.logs:
+        if not self._logs:
             self._journal.steps += total
-        return Stepped(NodeIndex(state[at["last"]]), total, made)
+        return Stepped(NodeIndex(state[self._last]), total, made)
 
     def _take_back(
         self,
-        turns: Turns,
-        queue: Queue,
+        state: Sequence[int],
+        edge: _Edge,
         waiting: list[Entry],
         left: Left,
-        steps: Mapping[NodeIndex, int],
-        emitted: Mapping[NodeIndex, int],
+        steps: Mapping[int, int],
+        emitted: Mapping[int, int],
         open_node: int,
     ) -> None:
-        link, state, at = self._links[queue.edge], turns.state, self._places
-        producer, consumer = link.plan.producer.node, link.plan.consumer.node
-        in_slots = queue.memory is not None
-        in_flight = consumer == open_node
+        link, queue = edge.link, edge.queue
+        taken, offered = steps.get(edge.consumer, 0), emitted.get(edge.producer, 0)
+        if not (waiting or taken or offered):
+            return
+        in_flight = edge.consumer == open_node
         if in_flight and left.header is not None and queue.batch == 1:
-            payload = left.slot if in_slots else left.payload
+            payload = left.slot if edge.in_slots else left.payload
             waiting.insert(0, (left.header, payload, left.pushed))
-        lost, pressed = 0, link.pressed
-        if f"{queue.name}_lost" in at:
-            lost = state[at[f"{queue.name}_lost"]] - _lost(link)
-        if f"{queue.name}_pressed" in at:
-            pressed = bool(state[at[f"{queue.name}_pressed"]])
-        elif steps.get(consumer):
-            pressed = False
-        refuses = link.plan.policy.admission is AdmissionPolicy.DROP_NEWEST
+        lost = 0 if edge.lost is None else state[edge.lost] - edge.lost_so_far
+        kept = link.pressed and not taken
+        pressed = kept if edge.pressed is None else bool(state[edge.pressed])
         done = Handled(
-            offered=emitted.get(producer, 0),
-            refused=lost if refuses else 0,
-            evicted=0 if refuses else lost,
-            eviction=_eviction(link),
-            taken=steps.get(consumer, 0) * queue.batch,
+            offered=offered,
+            refused=lost if edge.refuses else 0,
+            evicted=0 if edge.refuses else lost,
+            eviction=edge.eviction,
+            taken=taken * queue.batch,
             in_flight=queue.batch if in_flight else 0,
-            peak=state[at[f"{queue.name}_peak"]],
+            peak=state[edge.peak],
             pressed=pressed,
         )
-        port = self._port(link)
+        port, in_slots = edge.port, edge.in_slots
         described = [
             (port.described(header, _payload_at(port, place) if in_slots else place), place, at)
             for header, place, at in waiting
@@ -223,49 +286,41 @@ class Handover:
     def _take_back_slots(
         self,
         turns: Turns,
-        memory: Memory,
+        slots: _Slots,
         left: Left,
         waits: Mapping[int, Sequence[Entry]],
-        emitted: Mapping[NodeIndex, int],
+        emitted: Mapping[int, int],
     ) -> None:
         """Take back the free slots of an output, and count what was stored in others."""
-        state, at, port = turns.state, self._places, self._output(memory)
+        memory, manager = slots.memory, slots.port.manager
         free = turns.give_back(memory.name)
         if not memory.in_turn:
             free.reverse()
         if left.why is Why.INTERRUPTED:
             # It may have been broken off between a claim and a push.
-            free += self._lost_slots(memory, left, free, waits)
-        copies = f"{memory.name}_copies"
-        port.manager.take_back_free(
+            free += self._lost_slots(slots, left, free, waits)
+        manager.take_back_free(
             free,
-            stored=emitted.get(NodeIndex(memory.node), 0),
-            copies=state[at[copies]] if copies in at else 0,
+            stored=emitted.get(memory.node, 0),
+            copies=0 if slots.copies is None else turns.state[slots.copies],
         )
-        port.manager.raise_peak(memory.depth - state[at[f"{memory.name}_least"]])
+        manager.raise_peak(memory.depth - turns.state[slots.least])
 
     def _lost_slots(
         self,
-        memory: Memory,
+        slots: _Slots,
         left: Left,
         free: Sequence[MessageToken],
         waits: Mapping[int, Sequence[Entry]],
     ) -> list[MessageToken]:
         """Return the slots that nobody holds any more and that are not free either."""
         kept: set[object] = {left.slot, *free}
-        for link in self._output(memory).links:
+        for link in slots.port.links:
             kept.update(place for _, place, _ in waits.get(link.plan.index, ()))
             kept.update(link.consumer.try_peek_at(index) for index in range(link.waiting))
             kept.update(held.token for held in link.hold)
             kept.update(link.staged)
-        return [MessageToken(slot) for slot in range(memory.depth) if slot not in kept]
-
-    def _output(self, memory: Memory) -> OutputPort:
-        return self._contexts[memory.node].outputs[memory.port]
-
-    def _port(self, link: Link) -> OutputPort:
-        producer = link.plan.producer
-        return self._contexts[producer.node].outputs[producer.port]
+        return [MessageToken(slot) for slot in range(slots.memory.depth) if slot not in kept]
 
 
 def _payload_at(port: OutputPort, place: object) -> object:
@@ -273,15 +328,3 @@ def _payload_at(port: OutputPort, place: object) -> object:
     if isinstance(port.manager, HeapMemoryManager) and isinstance(place, int):
         return port.manager.payloads[place]
     return None
-
-
-def _lost(link: Link) -> int:
-    """Return how many messages an edge has lost for want of room."""
-    if link.plan.policy.admission is AdmissionPolicy.DROP_NEWEST:
-        return link.refused[Refusal.FULL]
-    return link.evicted[_eviction(link)]
-
-
-def _eviction(link: Link) -> Refusal:
-    latest = link.plan.policy.retention is RetentionMode.MAILBOX
-    return Refusal.SUPERSEDED if latest else Refusal.CAPACITY

@@ -325,10 +325,8 @@ class MemoryManager(abc.ABC):
 
     def lend_free(self) -> list[MessageToken]:
         """Hand over the free slots, the one claimed next first, until ``take_back_free``."""
-        free = [
-            MessageToken(self._free_ring[(self._free_head + offset) % self.capacity])
-            for offset in range(self._available)
-        ]
+        end = self._free_head + self._available
+        free = [MessageToken(slot) for slot in (self._free_ring * 2)[self._free_head : end]]
         self._available = 0
         return free
 
