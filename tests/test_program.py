@@ -170,11 +170,12 @@ def test_equal_plans_print_equal_bytes() -> None:
 
 def test_what_the_program_leaves_to_the_reference_stands_in_its_head() -> None:
     graph, _ = graph_of(("plus",), POLICIES["block"])
-    graph.add("late", limen.io.Ramp(rate_hz=10, count=2))
+    late = limen.NodePolicy(budget=limen.Budget("1ms"))
+    graph.add("late", limen.io.Ramp(rate_hz=10, count=2), late)
     graph.add("end", limen.io.Discard())
     graph.chain("late", "end")
     text = print_python(lower_program(check(graph, SimClock())))
-    assert "# late keeps a schedule: the reference executor steps it." in text
+    assert "# late has a budget: the reference executor steps it." in text
 
 
 def test_tracebacks_of_a_node_show_the_users_line_and_name() -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from limen.codegen._expressions import Binary, Described, Expression, Not
 from limen.codegen._program import Block, Histogram, Memory, Program, Queue
 from limen.codegen._statements import (
-    Binary,
-    Described,
-    Expression,
     If,
     Invoke,
-    Not,
     Push,
     Record,
     Set,
@@ -27,7 +24,7 @@ WHY = {why: number for number, why in enumerate(Why)}
 """How a run function says why it was left."""
 
 
-UNSTATED = ("creation_tick", "deadline_ns", "max_age_ns")
+UNSTATED = ("deadline_ns", "max_age_ns")
 """What a source may state beside a payload, and mostly does not."""
 
 
@@ -85,13 +82,18 @@ def _inner(expression: Expression) -> Iterator[Expression]:
             pass
 
 
+def all_blocks(program: Program) -> tuple[Block, ...]:
+    """Return what is looked at ahead of turns, and the turns."""
+    return (program.ahead, *program.blocks)
+
+
 def calls_of(block: Block) -> list[Invoke]:
     """Return the calls that a block makes."""
     return [s for s in all_of(block) if isinstance(s, Invoke)]
 
 
 def all_expressions(program: Program) -> list[Expression]:
-    return [e for block in program.blocks for s in all_of(block) for e in expressions(s)]
+    return [e for block in all_blocks(program) for s in all_of(block) for e in expressions(s)]
 
 
 def has(program: Program, kind: type) -> bool:

@@ -8,7 +8,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from limen.codegen._statements import Column
+from limen.codegen._expressions import Column
 from limen.codegen._turns import Entry, World
 from limen.errors import NodeError
 from limen.memory import StaticMemoryManager
@@ -34,6 +34,7 @@ class Bound:
         self.output = Output
         self.consumed = Consumed
         self.aged = _aged
+        self.dues = world.dues
         self.slots = world.slots
         self.tensors = world.tensors
         self.array = np.ndarray

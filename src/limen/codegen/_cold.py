@@ -28,10 +28,11 @@ def edges_of(node: NodePlan) -> list[int]:
 
 
 def has_timed(plan: Plan) -> bool:
-    return any(node.kind is NodeKind.SOURCE and _is_timed(node) for node in plan.nodes)
+    return any(node.kind is NodeKind.SOURCE and is_timed(node) for node in plan.nodes)
 
 
-def _is_timed(node: NodePlan) -> bool:
+def is_timed(node: NodePlan) -> bool:
+    """Whether a source may keep a schedule."""
     return not isinstance(node.node, SourceNode) or node.node.is_timed
 
 
@@ -71,8 +72,6 @@ def _why_cold(plan: Plan, node: NodePlan) -> str | None:
     call = node.node.direct_call()
     if call is None:
         return "has a step of its own"
-    if node.kind is NodeKind.SOURCE and _is_timed(node):
-        return "keeps a schedule"
     inputs = [port for port in node.inputs if port.edge is not None]
     if len(inputs) != len(node.inputs) or len(inputs) > 1 or len(node.outputs) > 1:
         return "has several inputs or outputs"
@@ -114,7 +113,7 @@ def _why_cold(plan: Plan, node: NodePlan) -> str | None:
 def _is_counted(plan: Plan, call: DirectCall, port: InputPlan) -> bool:
     """Whether an input's batches are of a number of items, few enough to write out."""
     batching = port.batching
-    if call.form is not CallForm.INFER or batching.delta_ticks is not None or port.edge is None:
+    if call.form is not CallForm.INFER or port.edge is None:
         return False
     capacity = plan.edges[port.edge].policy.caps.max_items
     return batching.stride == batching.max_items <= min(_LONGEST_BATCH, capacity)

@@ -13,46 +13,51 @@ from limen.codegen._asked import (
     trace_base,
 )
 from limen.codegen._cython_class import SPARE_HEADERS, objects_of, print_fields, print_methods
-from limen.codegen._program import Block, Memory, Program, Queue
-from limen.codegen._statements import (
+from limen.codegen._expressions import (
     Aged,
     Binary,
-    Claim,
     Column,
     Const,
     Described,
-    Exit,
     Expression,
     Fits,
-    Free,
     Front,
     FrontSlots,
-    Head,
-    If,
-    Invoke,
     IsA,
     IsNone,
-    Lose,
     Made,
-    Miss,
     Next,
+    NextDue,
     NextSlots,
     Not,
-    Note,
     Operator,
     Pauses,
-    Pop,
-    Push,
-    Record,
     Room,
     Row,
     Same,
+    Stated,
+    Var,
+    View,
+)
+from limen.codegen._program import Block, Memory, Program, Queue
+from limen.codegen._statements import (
+    Again,
+    Claim,
+    Exit,
+    Free,
+    Head,
+    If,
+    Invoke,
+    Lose,
+    Miss,
+    Note,
+    Pop,
+    Push,
+    Record,
     Sample,
     Set,
     Statement,
     Store,
-    Var,
-    View,
 )
 from limen.codegen._support import SUPPORT
 from limen.codegen._text import Text, heading, shown
@@ -94,7 +99,7 @@ def _take(program: Program, text: Text) -> None:
     heads = [f"{queue.name}_head" for queue in program.queues]
     text.add('"""Take turns from a node on; return why it was left, and at which node."""')
     text.add("cdef long long pushed = 0, creation = 0, begun = 0, slot = 0, room = 0, gone = 0")
-    text.add("cdef long long late = 0")
+    text.add("cdef long long late = 0, first = 0, soon = 0, asked = 0")
     text.add("cdef long long place, why = 0, node")
     for name in [*lasting, *heads]:
         text.add(f"cdef long long {name} = self.{name}")
@@ -107,16 +112,21 @@ def _take(program: Program, text: Text) -> None:
         text.add(f"cdef list {memory.name}_views = self.{memory.name}_views")
         if memory.copies:
             text.add(f"cdef list {memory.name}_rooms = self.{memory.name}_rooms")
-    text.add("cdef list attention = self.attention", "node = turn", "while True:")
+    text.add("cdef list attention = self.attention", "node = turn", "try:")
     with text.deeper():
-        for block in program.blocks:
-            text.add(f"# {shown(block.title)}", f"if turn <= {block.node}:")
-            with text.deeper():
-                _body(program, block, block.body, text)
-        text.add("turn = 0")
-    text.add(*(f"self.{name} = {name}" for name in [*lasting, *heads]))
-    text.add("self.header, self.payload = header, payload")
-    text.add("self.slot, self.pushed, self.failure = slot, pushed, failure")
+        text.add("while True:")
+        with text.deeper():
+            _body(program, program.ahead, program.ahead.body, text)
+            for block in program.blocks:
+                text.add(f"# {shown(block.title)}", f"if turn <= {block.node}:")
+                with text.deeper():
+                    _body(program, block, block.body, text)
+            text.add("turn = 0")
+    text.add("finally:")
+    with text.deeper():
+        text.add(*(f"self.{name} = {name}" for name in [*lasting, *heads]))
+        text.add("self.header, self.payload = header, payload")
+        text.add("self.slot, self.pushed, self.failure = slot, pushed, failure")
     text.add("if why < 0:", "    again()")
     text.add("return why, node")
 
@@ -164,8 +174,11 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
         case Record(histogram=histogram, ticks=ticks):
             row = [h.name for h in program.histograms].index(histogram)
             text.add(f"record(self.rows[{row}], {_expression(program, ticks)})")
-        case Head(node=node, sequence=sequence, size_bytes=size, target=target):
-            _head(node, _expression(program, sequence), size, target, text)
+        case Again():
+            text.add("continue")
+        case Head(node=node, sequence=sequence, creation=creation, size_bytes=size, target=target):
+            numbers = (_expression(program, sequence), _expression(program, creation))
+            _head(node, *numbers, size, target, text)
         case Note(place=place, action=action, header=header, reason=reason):
             number = "-1" if header is None else f"{header.name}.sequence"
             text.add(f"note(now, {place!r}, {action!r}, {number}, {reason!r})")
@@ -312,20 +325,22 @@ def _retire(text: Text) -> None:
     text.add("    self.spares += 1", "    header = None")
 
 
-def _head(node: int, sequence: str, size: int, target: Var, text: Text) -> None:
+def _head(node: int, sequence: str, creation: str, size: int, target: Var, text: Text) -> None:
     """Make a header, of one that nobody holds any more where there is such."""
     name, trace = target.name, f"{trace_base(node)} + {sequence}"
     text.add("if self.spares:")
     with text.deeper():
         text.add("self.spares -= 1", "came = self.spare[self.spares]")
         text.add(f"{name} = <object>came", f"Py_DECREF({name})")
-        for place, number in enumerate((trace, sequence, "now")):
+        for place, number in enumerate((trace, sequence, creation)):
             text.add(f"put_number(came, self.head_at[{place}], {number})")
         text.add("put(came, self.head_at[3], member(came, self.head_at[2]))")
         text.add(f"put_number(came, self.head_at[4], {size})")
     text.add("else:")
     with text.deeper():
-        text.add(f"first = {trace}", f"second = {sequence}", "third = now", f"evicted = {size}")
+        text.add(
+            f"first = {trace}", f"second = {sequence}", f"third = {creation}", f"evicted = {size}"
+        )
         for place, value in enumerate(("first", "second", "third", "third", "evicted", "domain")):
             text.add(f"given[{place}] = <PyObject *>{value}")
         call = "call_many(<PyObject *>new_header, given, 0, <PyObject *>names)"
@@ -356,6 +371,11 @@ def _expression(program: Program, expression: Expression) -> str:
             return _fits(program, f"{operand.name}.payload", node)
         case Fits(operand=operand, node=node):
             return _fits(program, operand.name, node)
+        case Stated(operand=operand, offset=offset):
+            stated = f"member(<PyObject *>{operand.name}, self.made_at[1])"
+            return f"(now if {stated} == <PyObject *>None else whole({stated}) + {offset})"
+        case NextDue(node=node):
+            return f"due_{node}()"
         case Made(operand=operand, form=CallForm.PRODUCE):
             return _made(operand)
         case Made(operand=operand):

@@ -12,18 +12,9 @@ from limen.codegen._asked import (
     has,
     makes_messages,
 )
+from limen.codegen._expressions import Aged, Column, Described, Fits, IsA, NextDue, Pauses
 from limen.codegen._program import Program, Queue
-from limen.codegen._statements import (
-    Aged,
-    Column,
-    Described,
-    Fits,
-    Head,
-    IsA,
-    Lose,
-    Miss,
-    Pauses,
-)
+from limen.codegen._statements import Head, Lose, Miss
 from limen.codegen._text import Text
 from limen.codegen._turns import lasting_variables
 from limen.node import CallForm
@@ -76,6 +67,8 @@ def objects_of(program: Program) -> Iterator[tuple[str, str]]:
         else:
             yield f"kind_{node}", f"bound.kinds[{node}]"
     calls = [call for block in program.blocks for call in calls_of(block)]
+    for node in sorted({e.node for e in found if isinstance(e, NextDue)}):
+        yield f"due_{node}", f"bound.dues[{node}]"
     if any(call.form is CallForm.FILL for call in calls):
         yield "out_name", "('out',)"
 
@@ -112,7 +105,7 @@ def print_fields(program: Program, text: Text) -> None:
 SPARE_HEADERS = 64
 """Headers that are kept to be used again, once nobody else holds them."""
 
-_MADE = ("payload", *UNSTATED, "qos", "degrade_allowed")
+_MADE = ("payload", "creation_tick", *UNSTATED, "qos", "degrade_allowed")
 _HEAD = (
     *("trace_id", "sequence", "creation_tick", "origin_tick", "payload_size_bytes"),
     *("deadline_ns", "max_age_ns", "qos", "flags", "memory_class", "clock_domain"),

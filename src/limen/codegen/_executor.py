@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from limen.codegen._handover import Handover
-from limen.codegen._program import Program
+from limen.codegen._program import NEVER, Program
 from limen.codegen._statements import Why
 from limen.codegen._turns import Left, Turns, World
 from limen.codegen._world import RunWorld
@@ -17,9 +17,8 @@ from limen.scheduling import Plan
 from limen.telemetry import DecisionLog, PolicyEvent, RunStatistics, Telemetry
 from limen.types import NodeIndex
 
-_NEVER = (1 << 63) - 1
 # Turns that cost the reference more than handing state over, and the most decisions to go without.
-_WORTH_IT = 3
+_WORTH_IT = 2
 _LONGEST_REST = 64
 
 
@@ -149,7 +148,7 @@ class ProgramRuntime(SingleThreadRuntime):
             self._unload(self._turns.interrupted())
             raise
         steps = self._unload(left)
-        if most is None:
+        if most is None and self.program.cold:
             few = steps < _WORTH_IT
             self._rest = min(2 * self._rest or 1, _LONGEST_REST) if few else 0
             self._left_alone = self._rest
@@ -179,6 +178,16 @@ class ProgramRuntime(SingleThreadRuntime):
 
         Handing state over costs about what the reference takes for one step.
         """
+        now, ended = self._journal.tick, self._judge.ended
+        unscheduled = set[int]()
+        for context in self._hot:
+            if context.links or ended[context.plan.index] or context.produced_nothing:
+                continue
+            due = context.next_due()
+            if due is None:
+                unscheduled.add(context.plan.index)
+            elif due <= now and all(_has_room(link) for link in context.out_links):
+                return True
         turn = self._last + 1
         for context in (*self._contexts[turn:], *self._contexts[:turn]):
             if context not in self._hot:
@@ -190,7 +199,7 @@ class ProgramRuntime(SingleThreadRuntime):
             if context.links:
                 ready = context.links[0].waiting > 0
             else:
-                ready = not (self._judge.ended[context.plan.index] or context.produced_nothing)
+                ready = context.plan.index in unscheduled
             if ready and all(_has_room(link) for link in context.out_links):
                 return True
         return False
@@ -204,7 +213,7 @@ class ProgramRuntime(SingleThreadRuntime):
                 tick = context.next_due()
                 if tick is not None:
                     due.append(tick)
-        return min(due, default=_NEVER)
+        return min(due, default=NEVER)
 
     def _may_enter(self, due: int) -> bool:
         """Whether all that the Program's blocks leave out is not the case now."""
@@ -236,10 +245,11 @@ class ProgramRuntime(SingleThreadRuntime):
         for port in context.outputs:
             port.begin_step()
         failure = left.failure
+        due = self._handover.due_of(self._turns, left.node)
         if is_source and left.why is Why.FAILED and isinstance(failure, Exception):
-            result = context.produce_failed(failure, None)
+            result = context.produce_failed(failure, due)
         elif is_source:
-            result = context.produced(0, failure, None)
+            result = context.produced(0, failure, due)
         elif context.plan.kind is NodeKind.MODEL and isinstance(failure, Exception):
             result = context.infer_failed(failure)
         else:

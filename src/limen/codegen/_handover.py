@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from limen.codegen._program import Memory, Program, Queue
+from limen.codegen._program import NEVER, Memory, Program, Queue
 from limen.codegen._statements import Why
 from limen.codegen._turns import Entry, Left, Turns, lasting_variables
 from limen.codegen._world import RunWorld
@@ -43,6 +43,7 @@ class _Node:
         self.off, self.made, self.held = (
             at.get(f"{name}_{what}", 0) for what in ("off", "made", "held")
         )
+        self.due = at.get(f"{name}_due")
         self.batch = 1 if self.is_source else context.plan.inputs[0].batching.max_items
 
 
@@ -168,7 +169,11 @@ class Handover:
             state[idle] = self.is_idle(context)
         for node in self._nodes:
             if node.is_source:
-                state[node.off] = ended[node.index] or node.context.produced_nothing
+                off = ended[node.index] or node.context.produced_nothing
+                state[node.off] = off
+                if node.due is not None:
+                    due_tick = None if off else node.context.next_due()
+                    state[node.due] = NEVER if due_tick is None else due_tick
                 state[node.made] = node.context.made_by_port[0]
                 state[node.held] = self._judge.held_back[node.index]
         for port in self._ports:
@@ -244,6 +249,12 @@ class Handover:
         if not self._logs:
             self._journal.steps += total
         return Stepped(NodeIndex(state[self._last]), total, made)
+
+    def due_of(self, turns: Turns, index: int) -> Ticks | None:
+        """Return when a source that was called was due; None for one without a schedule."""
+        node = next(node for node in self._nodes if node.index == index)
+        due = NEVER if node.due is None else turns.state[node.due]
+        return None if due == NEVER else Ticks(due)
 
     def _take_back(
         self,

@@ -5,11 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from limen.codegen._cold import cold_nodes, edges_into, edges_of
+from limen.codegen._cold import cold_nodes, edges_into, edges_of, has_timed, is_timed
+from limen.codegen._expressions import (
+    Aged,
+    Answer,
+    Binary,
+    Column,
+    Const,
+    Described,
+    Expression,
+    Fits,
+    Front,
+    FrontSlots,
+    IsA,
+    IsNone,
+    Kind,
+    Made,
+    Next,
+    NextDue,
+    NextSlots,
+    Not,
+    Operator,
+    Pauses,
+    Room,
+    Same,
+    Stated,
+    Var,
+    View,
+)
 from limen.codegen._parts import (
     BEGUN,
     COLUMNS,
     CREATION,
+    FALSE,
     HEADER,
     LATE,
     PAYLOAD,
@@ -25,9 +53,17 @@ from limen.codegen._parts import (
     memory_of,
     since,
     size_of,
+    some_of,
 )
 from limen.codegen._program import (
+    ASKED,
+    ATTENTION,
+    DUE,
+    LAST,
+    NEVER,
     NOW,
+    SOON,
+    TURN,
     Block,
     Memory,
     Program,
@@ -35,38 +71,16 @@ from limen.codegen._program import (
     verify_program,
 )
 from limen.codegen._statements import (
-    Aged,
-    Answer,
-    Binary,
-    Column,
-    Const,
-    Described,
+    Again,
     Exit,
-    Expression,
-    Fits,
     Free,
-    Front,
-    FrontSlots,
     Head,
     If,
-    IsA,
-    IsNone,
-    Kind,
-    Made,
     Miss,
-    Next,
-    NextSlots,
-    Not,
-    Operator,
-    Pauses,
     Pop,
-    Room,
-    Same,
     Sample,
     Set,
     Statement,
-    Var,
-    View,
     Why,
 )
 from limen.node import CallForm, NodeKind
@@ -90,6 +104,9 @@ def lower_program(plan: Plan, *, clock: str = "monotonic", logs: bool = False) -
     return program
 
 
+_AHEAD = "ahead of turns: sources whose instants have come"
+
+
 @dataclass(slots=True)
 class _Lowering(Parts):
     def program(self) -> Program:
@@ -99,6 +116,7 @@ class _Lowering(Parts):
         owned = sorted({e for n in hot for e in edges_of(n)})
         queues = {e: self._queue(plan.edges[e]) for e in owned}
         blocks = tuple(self._block(node, queues) for node in plan.nodes)
+        ahead = self._ahead(queues)
         return Program(
             name=plan.name,
             blocks=blocks,
@@ -111,14 +129,17 @@ class _Lowering(Parts):
             cold=tuple((plan.nodes[i].name, why) for i, why in sorted(self.cold.items())),
             is_lazy=self._is_lazy,
             memories=tuple(self.memories[name] for name in sorted(self.memories)),
+            ahead=ahead,
         )
 
     def _queue(self, edge: EdgePlan) -> Queue:
         memory = self._memory(edge)
         columns = [Column.HEADER, Column.PAYLOAD if memory is None else Column.SLOT]
-        if self._keeps_instants(edge):
+        closes = self.plan.nodes[edge.consumer.node].inputs[edge.consumer.port].batching
+        spans = closes.delta_ticks is not None
+        if self._keeps_instants(edge) or spans:
             columns.append(Column.PUSHED)
-        if self.plan.switches.histograms:
+        if self.plan.switches.histograms or spans:
             columns.append(Column.CREATION)
         name = f"q{edge.index}"
         self._state(f"{name}_peak")
@@ -172,11 +193,7 @@ class _Lowering(Parts):
         if why is not None:
             return Block(node.index, f"{title}, {why}", self._cold(node, queues))
         outs = [(self.plan.edges[e], queues[e]) for port in node.outputs for e in port.edges]
-        rooms = [
-            Binary(Operator.LESS, queue.length, Const(queue.capacity))
-            for edge, queue in outs
-            if edge.policy.admission is AdmissionPolicy.BLOCK
-        ]
+        rooms = self._rooms(node, queues)
         if node.kind is NodeKind.SOURCE:
             return Block(node.index, title, self._source(node, outs, rooms))
         into = queues[edges_into(node)[0]]
@@ -205,7 +222,7 @@ class _Lowering(Parts):
         outs: Sequence[tuple[EdgePlan, Queue]],
         rooms: Sequence[Expression],
     ) -> tuple[Statement, ...]:
-        index = node.index
+        index, timed = node.index, is_timed(node)
         off = self._state(f"n{index}_off", Kind.BOOL)
         held = self._state(f"n{index}_held", Kind.BOOL)
         made = self._state(f"n{index}_made")
@@ -213,7 +230,7 @@ class _Lowering(Parts):
         step = [
             # It has to be told that it was held back.
             If(held, (Exit(Why.DECIDE, index),)),
-            *self._begin(node),
+            *self._begin(node, in_turn=not timed),
             # Who was called before this did not need the instant behind its call.
             Sample() if self._is_lazy and looks else None,
             self._begun(),
@@ -221,17 +238,65 @@ class _Lowering(Parts):
             Sample(node.sim_cost_ticks),
             self._record(node, "latency", since(BEGUN)),
             If(Not(Fits(RESULT, index, CallForm.PRODUCE)), (Exit(Why.UNUSUAL, index),)),
-            Head(index, made, size_of(node) or 0, HEADER),
-            Set(CREATION, NOW) if self.plan.switches.histograms else None,
+            Set(CREATION, Stated(RESULT, node.clock_offset_ticks)),
+            Head(index, made, CREATION, size_of(node) or 0, HEADER),
             *self._emit(node, outs, Made(RESULT)),
             Set(made, Binary(Operator.ADD, made, Const(1))),
-            self._record(node, "age", Const(0)),
-            *self._end(node),
+            self._record(node, "age", since(CREATION)),
         ]
-        body = kept(step)
+        if timed:
+            due = self._state(f"n{index}_due")
+            back = Set(TURN, Binary(Operator.ADD, LAST, Const(1)))
+            asked = (Set(ASKED, FALSE), If(ATTENTION, (Exit(Why.DECIDE, index),)), back, Again())
+            step += [Set(due, NextDue(index)), *self._soon(), If(ASKED, asked)]
+        body = kept([*step, *self._end(node)])
         if rooms:
             body = (If(every(rooms), body, (Set(held, TRUE), *self._pass(node))),)
-        return (If(Not(off), body, self._pass(node)),)
+        tests: list[Expression] = [Not(off)]
+        if timed:
+            # A source with a schedule takes no turn: one that is always due would else starve
+            # whoever does not come right behind it.
+            unscheduled = Binary(Operator.EQUAL, due, Const(NEVER))
+            tests.append(Binary(Operator.OR, ASKED, unscheduled))
+        return (If(every(tests), body, self._pass(node)),)
+
+    def _ahead(self, queues: dict[int, Queue]) -> Block:
+        """Choose the source whose instant came first; others without room have to be told so."""
+        timed = self._timed()
+        if not timed:
+            limit = If(Binary(Operator.AT_MOST, DUE, NOW), (Exit(Why.DECIDE, -1),))
+            look: tuple[Statement, ...] = (Set(SOON, DUE), limit)
+            return Block(-1, _AHEAD, look if has_timed(self.plan) else ())
+        first = Var("earliest")
+        choose: list[Statement] = [Set(first, Const(NEVER))]
+        refuse: list[Statement] = []
+        for node in timed:
+            due = Var(f"n{node.index}_due")
+            come = Binary(Operator.AT_MOST, due, NOW)
+            rooms = self._rooms(node, queues)
+            mine = (Set(first, due), Set(TURN, Const(node.index)), Set(ASKED, TRUE))
+            earlier = every([come, Binary(Operator.LESS, due, first), *rooms])
+            choose.append(If(earlier, mine))
+            if rooms:
+                sooner = Binary(Operator.LESS, due, first)
+                tied = Binary(Operator.EQUAL, due, first)
+                before = Binary(Operator.LESS, Const(node.index), TURN)
+                ahead = Binary(Operator.OR, sooner, Binary(Operator.AND, tied, before))
+                held = (Set(Var(f"n{node.index}_held", Kind.BOOL), TRUE),)
+                refuse.append(If(every([come, Not(every(rooms)), ahead]), held))
+        limit = If(Binary(Operator.AT_MOST, DUE, NOW), (Exit(Why.DECIDE, -1),))
+        come = Binary(Operator.AT_MOST, SOON, NOW)
+        body = (*self._soon(), If(come, (limit, *choose, *refuse)))
+        return Block(-1, _AHEAD, body)
+
+    def _rooms(self, node: NodePlan, queues: dict[int, Queue]) -> list[Expression]:
+        """Return the tests that a node's outputs have the room that it needs before a step."""
+        return [
+            Binary(Operator.LESS, queues[e].length, Const(queues[e].capacity))
+            for port in node.outputs
+            for e in port.edges
+            if self.plan.edges[e].policy.admission is AdmissionPolicy.BLOCK
+        ]
 
     def _taking(
         self,
@@ -316,11 +381,34 @@ class _Lowering(Parts):
         ready = Binary(Operator.LESS, Const(count - 1), into.length)
         some = Binary(Operator.LESS, Const(0), into.length)
         pressed = Var(f"{into.name}_pressed", Kind.BOOL)
+        reasons: list[Expression] = [pressed]
+        full = kept(step)
+        delta = node.inputs[0].batching.delta_ticks
+        if delta is not None:
+            limit = Binary(Operator.ADD, Front(into.name, 0, Column.CREATION), Const(delta))
+            beyond = [
+                Binary(Operator.LESS, limit, Front(into.name, place, Column.CREATION))
+                for place in range(1, count)
+            ]
+            waited = Binary(Operator.ADD, Front(into.name, 0, Column.PUSHED), Const(delta))
+            reasons.append(Binary(Operator.AT_MOST, waited, NOW))
+            for place, test in enumerate(beyond, 1):
+                there = Binary(Operator.LESS, Const(place), into.length)
+                reasons.append(Binary(Operator.AND, there, test))
+            full = (If(some_of(beyond), decide), *full)
+        # With room for some of its results, the rest are staged.
+        tight = [
+            Binary(Operator.LESS, Const(queue.capacity - count), queue.length)
+            for edge, queue in outs
+            if edge.policy.admission is AdmissionPolicy.BLOCK
+        ]
+        if tight:
+            full = (If(some_of(tight), decide), *full)
         early = (
             If(Var(f"{into.name}_closed", Kind.BOOL), decide),
-            If(Binary(Operator.AND, pressed, some), decide),
+            If(Binary(Operator.AND, some, some_of(reasons)), decide),
         )
-        return (If(every([ready, *rooms]), kept(step), (*early, *self._pass(node))),)
+        return (If(every([ready, *rooms]), full, (*early, *self._pass(node))),)
 
     def _deadline(self, node: NodePlan, edge: EdgePlan) -> list[Statement | None]:
         """Say how late a result is, where its edge gives messages a deadline."""

@@ -5,43 +5,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from limen.codegen._cold import edges_into, has_timed
+from limen.codegen._cold import edges_into, has_timed, is_timed
+from limen.codegen._expressions import (
+    Binary,
+    Column,
+    Const,
+    Described,
+    Expression,
+    IsNone,
+    Kind,
+    Not,
+    Operator,
+    Row,
+    Var,
+)
 from limen.codegen._program import (
+    ASKED,
     ATTENTION,
     DUE,
     LAST,
     NOW,
+    SOON,
+    TURN,
     Histogram,
     Memory,
     Queue,
 )
 from limen.codegen._reads import reads
 from limen.codegen._statements import (
-    Binary,
+    Again,
     Claim,
-    Column,
-    Const,
-    Described,
     Exit,
-    Expression,
     Free,
     If,
     Invoke,
-    IsNone,
-    Kind,
     Lose,
-    Not,
     Note,
-    Operator,
     Pop,
     Push,
     Record,
-    Row,
     Sample,
     Set,
     Statement,
     Store,
-    Var,
     Why,
 )
 from limen.errors import Code, GraphError
@@ -105,6 +111,11 @@ class Parts:
         """
         watched = self.logs or self.plan.switches.histograms or has_timed(self.plan)
         watched = watched or any(edge.default_ns is not None for edge in self.plan.edges)
+        watched = watched or any(
+            port.batching.delta_ticks is not None
+            for node in self.plan.nodes
+            for port in node.inputs
+        )
         return self.clock == "monotonic" and not watched
 
     def _keeps_instants(self, edge: EdgePlan) -> bool:
@@ -136,20 +147,38 @@ class Parts:
         pressed = Var(f"{queue.name}_pressed", Kind.BOOL)
         return Set(pressed, FALSE) if pressed in self.variables else None
 
-    def _begin(self, node: NodePlan) -> list[Statement | None]:
+    def _begin(self, node: NodePlan, *, in_turn: bool = True) -> list[Statement | None]:
         steps = self._state(f"n{node.index}_steps")
+        last = Set(LAST, Const(node.index))
         return [
-            Set(LAST, Const(node.index)),
+            last if in_turn else If(Not(ASKED), (last,)),
             Set(steps, Binary(Operator.ADD, steps, Const(1))),
             self._note(node.index, "step", None),
         ]
 
     def _end(self, node: NodePlan) -> tuple[Statement, ...]:
         """Go on with the next node, unless something asks for the reference."""
-        test: Expression = ATTENTION
-        if has_timed(self.plan):
-            test = Binary(Operator.OR, test, Binary(Operator.AT_MOST, DUE, NOW))
-        return (If(test, (Exit(Why.DECIDE, node.index),)),)
+        leave = If(ATTENTION, (Exit(Why.DECIDE, node.index),))
+        if not has_timed(self.plan):
+            return (leave,)
+        come = Binary(Operator.AT_MOST, SOON, NOW)
+        return (leave, If(come, (Set(TURN, Const(node.index + 1)), Again())))
+
+    def _soon(self) -> list[Statement]:
+        """Find the earliest instant again."""
+        found: list[Statement] = [Set(SOON, DUE)]
+        for node in self._timed():
+            due = Var(f"n{node.index}_due")
+            found.append(If(Binary(Operator.LESS, due, SOON), (Set(SOON, due),)))
+        return found
+
+    def _timed(self) -> list[NodePlan]:
+        """Return the sources with schedules that the Program steps."""
+        return [
+            node
+            for node in self.plan.nodes
+            if node.index not in self.cold and node.kind is NodeKind.SOURCE and is_timed(node)
+        ]
 
     def _pass(self, node: NodePlan) -> tuple[Statement, ...]:
         """Leave the Program where the turn is back at who was stepped last: all have passed."""
@@ -300,6 +329,14 @@ def since(then: Var) -> Expression:
 
 def kept(body: Sequence[Statement | None]) -> tuple[Statement, ...]:
     return tuple(statement for statement in body if statement is not None)
+
+
+def some_of(tests: Sequence[Expression]) -> Expression:
+    """Join tests of which one is enough."""
+    found = tests[0]
+    for test in tests[1:]:
+        found = Binary(Operator.OR, found, test)
+    return found
 
 
 def every(tests: Sequence[Expression]) -> Expression:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
+from limen.codegen._expressions import Column, Expression, Kind, Var, operands
 from limen.codegen._statements import (
+    Again,
     Claim,
-    Column,
     Exit,
-    Expression,
     Free,
     Head,
     If,
     Invoke,
-    Kind,
     Lose,
     Miss,
     Note,
@@ -26,8 +25,6 @@ from limen.codegen._statements import (
     Set,
     Statement,
     Store,
-    Var,
-    operands,
 )
 from limen.errors import Code, GraphError
 
@@ -116,11 +113,13 @@ class Program:
     """A Plan as straight-line code: nodes take their turns in a circle until an Exit.
 
     ``turn`` is where it begins, ``last`` the node that was stepped last: at its next turn all the
-    others have passed.
+    others have passed. ``soon`` is the earliest instant that anything waits for, ``due`` the
+    earliest that the reference does; ``asked`` says that a source's instant has come.
 
     Attributes:
         name: The graph's.
         blocks: By node.
+        ahead: What is looked at before turns, again and again; its number is that of no node.
         variables: What lasts from turn to turn, but for the queues' lengths.
         queues: By edge, those that the Program owns.
         memories: Those that queues refer to.
@@ -143,6 +142,7 @@ class Program:
     cold: tuple[tuple[str, str], ...] = ()
     is_lazy: bool = False
     memories: tuple[Memory, ...] = ()
+    ahead: Block = Block(-1, "ahead of turns", ())
 
     @property
     def holds_any(self) -> bool:
@@ -158,10 +158,15 @@ class Program:
 TURN = Var("turn")
 NOW = Var("now")
 DUE = Var("due")
+SOON = Var("soon")
+ASKED = Var("asked", Kind.BOOL)
 ATTENTION = Var("attention", Kind.BOOL)
 LAST = Var("last")
-OWN = (TURN, LAST, NOW, DUE, ATTENTION)
+OWN = (TURN, LAST, NOW, DUE, SOON, ASKED, ATTENTION)
 """Variables that every Program has."""
+
+NEVER: Final = (1 << 63) - 1
+"""An instant that does not come."""
 
 
 def verify_program(program: Program) -> None:
@@ -179,8 +184,8 @@ def verify_program(program: Program) -> None:
     memories = {memory.name for memory in program.memories}
     _require({q.memory for q in program.queues} - {None} <= memories, "memories")
     _require(len(lasting) == len(OWN) + len(program.variables) + len(program.queues), "variables")
-    for block in program.blocks:
-        _require(bool(block.body), f"{block.title}: nothing to do")
+    for block in (program.ahead, *program.blocks):
+        _require(bool(block.body) or block is program.ahead, f"{block.title}: nothing to do")
         known = dict(lasting)
         _verify_body(block.body, known, queues, histograms, program, block)
 
@@ -237,8 +242,8 @@ def _verify_body(
             case Record(histogram=name, ticks=ticks):
                 _require(name in histograms, f"{block.title}: histogram {name}")
                 reads(ticks)
-            case Head(sequence=sequence, target=target):
-                reads(sequence)
+            case Head(sequence=sequence, creation=creation, target=target):
+                reads(sequence, creation)
                 known[target.name] = target.kind
             case Note(header=header):
                 _require(program.logs, f"{block.title}: a note without a log")
@@ -247,6 +252,8 @@ def _verify_body(
                 reads(counter)
             case Exit(node=node):
                 _require(node == block.node, f"{block.title}: exit of another node")
+                _require(place == len(body) - 1, f"{block.title}: unreachable statements")
+            case Again():
                 _require(place == len(body) - 1, f"{block.title}: unreachable statements")
             case Sample():
                 pass

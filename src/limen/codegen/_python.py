@@ -18,46 +18,51 @@ from limen.codegen._asked import (
     trace_base,
     waits,
 )
-from limen.codegen._program import Block, Memory, Program
-from limen.codegen._statements import (
+from limen.codegen._expressions import (
     Aged,
     Binary,
-    Claim,
     Column,
     Const,
     Described,
-    Exit,
     Expression,
     Fits,
-    Free,
     Front,
     FrontSlots,
-    Head,
-    If,
-    Invoke,
     IsA,
     IsNone,
-    Lose,
     Made,
-    Miss,
     Next,
+    NextDue,
     NextSlots,
     Not,
-    Note,
     Operator,
     Pauses,
-    Pop,
-    Push,
-    Record,
     Room,
     Row,
     Same,
+    Stated,
+    Var,
+    View,
+)
+from limen.codegen._program import Block, Memory, Program
+from limen.codegen._statements import (
+    Again,
+    Claim,
+    Exit,
+    Free,
+    Head,
+    If,
+    Invoke,
+    Lose,
+    Miss,
+    Note,
+    Pop,
+    Push,
+    Record,
     Sample,
     Set,
     Statement,
     Store,
-    Var,
-    View,
     Why,
 )
 from limen.codegen._text import Text, heading, shown
@@ -127,6 +132,8 @@ def _bindings(program: Program) -> Iterator[str]:
             yield f"dtype_{node}, shape_{node} = bound.tensors[{node}]"
         else:
             yield f"kind_{node} = bound.kinds[{node}]"
+    for node in sorted({e.node for e in found if isinstance(e, NextDue)}):
+        yield f"due_{node} = bound.dues[{node}]"
     for memory in program.memories:
         yield from _memory(memory)
     for queue in program.queues:
@@ -160,12 +167,17 @@ def _run(program: Program, text: Text) -> None:
     text.add(*_spread(lasting, "state"))
     text.add("failure = header = payload = None", "pushed = slot = 0")
     text.add("why, node = 0, turn")
+    if program.ahead.body:
+        text.add("asked = False")
     if program.histograms:
         text.add(f"rounds = {ROUNDS}")
     text.add("try:")
     with text.deeper():
         text.add("while True:")
         with text.deeper():
+            if program.ahead.body:
+                text.add(f"# {program.ahead.title}")
+                _body(program, program.ahead, program.ahead.body, text)
             if program.histograms:
                 text.add("rounds -= 1", "if not rounds:")
                 text.add(f"{_STEP}settle()", f"{_STEP}rounds = {ROUNDS}")
@@ -249,11 +261,13 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
             text.add(f"{_STEP}{name}({_expression(program, waited)})")
         case Record(histogram=histogram, ticks=ticks):
             text.add(f"{histogram}({_expression(program, ticks)})")
-        case Head(node=node, sequence=sequence, size_bytes=size, target=target):
-            number = _expression(program, sequence)
+        case Again():
+            text.add("continue")
+        case Head(node=node, sequence=sequence, creation=creation, size_bytes=size, target=target):
+            number, made = _expression(program, sequence), _expression(program, creation)
             text.add(
                 f"{target.name} = new_header(trace_id={trace_base(node)} + {number}, "
-                f"sequence={number}, creation_tick=now, origin_tick=now, "
+                f"sequence={number}, creation_tick={made}, origin_tick={made}, "
                 f"payload_size_bytes={size}, clock_domain=domain)"
             )
         case Note(place=place, action=action, header=header, reason=reason):
@@ -333,6 +347,12 @@ def _expression(program: Program, expression: Expression) -> str:
             return _fits(program, f"{operand.name}.payload", node)
         case Fits(operand=operand, node=node):
             return _fits(program, operand.name, node)
+        case Stated(operand=operand, offset=offset):
+            stated = f"{operand.name}.creation_tick"
+            moved = f"{stated} + {offset}" if offset else stated
+            return f"now if {stated} is None else {moved}"
+        case NextDue(node=node):
+            return f"due_{node}()"
         case Made(operand=operand):
             return f"{operand.name}.payload"
         case View(memory=memory, slot=slot):
@@ -381,7 +401,9 @@ def _plain(made: str) -> str:
     """Return the test that a source stated nothing but a payload."""
     unset = " and ".join(f"{made}.{name} is None" for name in UNSTATED)
     usual = f"{made}.qos is usual_qos and not {made}.degrade_allowed"
-    return f"type({made}) is produced and {unset} and {usual}"
+    stated = f"(type({made}.creation_tick) is int and {made}.creation_tick >= 0)"
+    timed = f"({made}.creation_tick is None or {stated})"
+    return f"type({made}) is produced and {timed} and {unset} and {usual}"
 
 
 def _operand(program: Program, expression: Expression) -> str:

@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from limen.codegen._expressions import Var
 from limen.codegen._program import Program
-from limen.codegen._statements import Var, Why
+from limen.codegen._statements import Why
 from limen.message import MessageHeader
 from limen.telemetry import Histogram
 from limen.types import MessageToken, Ticks
@@ -45,6 +46,7 @@ class World:
         tensors: By node, dtype and shape of what its output takes as it is.
         slots: By memory.
         pauses: By node, whether it asks for a step of its own.
+        dues: By node, asks a source with a schedule for its next instant.
         contexts: By node, what a MESSAGE function is given beside the message.
         histograms: By name; a name may stand for several.
         sample: Charges the clock and reads it.
@@ -62,6 +64,7 @@ class World:
     tensors: Mapping[int, tuple[np.dtype[np.generic], tuple[int, ...]]]
     slots: Mapping[str, Slots]
     pauses: Mapping[int, Callable[[], bool]]
+    dues: Mapping[int, Callable[[], int]]
     contexts: Mapping[int, object]
     histograms: Mapping[str, Sequence[Histogram]]
     sample: Callable[[int], Ticks]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from limen.codegen._bound import BatchCalls, BoundCalls, CallContext
 from limen.codegen._cold import root_of
-from limen.codegen._program import Memory, Program
+from limen.codegen._program import NEVER, Memory, Program
 from limen.codegen._turns import Slots, World
 from limen.errors import NodeError
 from limen.memory import HeapMemoryManager, StaticMemoryManager
@@ -110,6 +111,7 @@ class RunWorld:
             tensors=tensors,
             slots={memory.name: self._slots(memory) for memory in self._program.memories},
             pauses=pauses,
+            dues={c.plan.index: functools.partial(_next_due, c) for c in self.hot},
             contexts={c.plan.index: CallContext(c) for c in self.hot},
             histograms=histograms,
             sample=self._sample,
@@ -170,3 +172,8 @@ class RunWorld:
             calls = BatchCalls(call.function, into, out, count, context.counters.gathered)
         self._bound_calls.append((context, calls))
         return calls
+
+
+def _next_due(context: NodeContext) -> int:
+    due = context.next_due()
+    return NEVER if due is None else due
