@@ -7,6 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+import limen
+from limen.codegen import why_not
+from limen.errors import SensorError
+from limen.node import Produced, SourceSignal
+from limen.platform import PlatformClock
+from limen.policy import EdgePolicy
+from limen.types import PayloadSpec, TensorSpec, Ticks
 from test_program_slots import (
     POLICIES,
     SPEC,
@@ -19,14 +27,6 @@ from test_program_slots import (
     picky,
     same,
 )
-
-import limen
-from limen.codegen import why_not
-from limen.errors import SensorError
-from limen.node import Produced, SourceSignal
-from limen.platform import PlatformClock
-from limen.policy import EdgePolicy
-from limen.types import PayloadSpec, TensorSpec, Ticks
 
 MS = 1_000_000
 

@@ -99,7 +99,7 @@ def _take(program: Program, text: Text) -> None:
     heads = [f"{queue.name}_head" for queue in program.queues]
     text.add('"""Take turns from a node on; return why it was left, and at which node."""')
     text.add("cdef long long pushed = 0, creation = 0, begun = 0, slot = 0, room = 0, gone = 0")
-    text.add("cdef long long late = 0, first = 0, soon = 0, asked = 0")
+    text.add("cdef long long late = 0, earliest = 0, soon = 0, asked = 0")
     text.add("cdef long long place, why = 0, node")
     for name in [*lasting, *heads]:
         text.add(f"cdef long long {name} = self.{name}")
@@ -373,7 +373,7 @@ def _expression(program: Program, expression: Expression) -> str:
             return _fits(program, operand.name, node)
         case Stated(operand=operand, offset=offset):
             stated = f"member(<PyObject *>{operand.name}, self.made_at[1])"
-            return f"(now if {stated} == <PyObject *>None else whole({stated}) + {offset})"
+            return f"(now if {stated} == <PyObject *>None else whole_number({stated}) + {offset})"
         case NextDue(node=node):
             return f"due_{node}()"
         case Made(operand=operand, form=CallForm.PRODUCE):

@@ -87,7 +87,7 @@ cdef extern from *:
     }
 
     /* A whole number from 0 on; -1 for anything else. */
-    static inline long long whole(PyObject *number) {
+    static inline long long whole_number(PyObject *number) {
         long long value;
         if (!PyLong_CheckExact(number)) return -1;
         value = PyLong_AsLongLong(number);
@@ -99,7 +99,7 @@ cdef extern from *:
     static inline int is_plain(
         PyObject *made, PyObject *whole, const Py_ssize_t *at, PyObject *qos) {
         return (PyObject *)Py_TYPE(made) == whole && member(made, at[0]) != NULL
-            && (member(made, at[1]) == Py_None || whole(member(made, at[1])) >= 0)
+            && (member(made, at[1]) == Py_None || whole_number(member(made, at[1])) >= 0)
             && member(made, at[2]) == Py_None
             && member(made, at[3]) == Py_None && member(made, at[4]) == qos
             && member(made, at[5]) == Py_False;
@@ -113,7 +113,7 @@ cdef extern from *:
     int is_alone(PyObject *object) noexcept
     int is_usual(
         PyObject *head, PyObject *whole, const Py_ssize_t *at, PyObject *usual) noexcept
-    long long whole(PyObject *number) noexcept
+    long long whole_number(PyObject *number) noexcept
     int is_plain(
         PyObject *made, PyObject *whole, const Py_ssize_t *at, PyObject *qos) noexcept
     void record(long long *row, long long value) noexcept nogil
