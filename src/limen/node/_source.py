@@ -129,6 +129,11 @@ class Source(abc.ABC):
             SensorError: Something could not be read; place and reason in the message.
         """
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether it may keep a schedule; asked after ``prepare``, by who generates a program."""
+        return type(self).next_due is not Source.next_due
+
     def next_due(self) -> Ticks | None:
         """Return the instant of the next message; None for a source without a schedule."""
         return None
@@ -209,9 +214,7 @@ class SourceNode(Node):
     @property
     def is_timed(self) -> bool:
         """Whether the source may keep a schedule; one that does not say so keeps none."""
-        return type(self.source).next_due is not Source.next_due or (
-            type(self).next_due is not SourceNode.next_due
-        )
+        return self.source.is_timed or type(self).next_due is not SourceNode.next_due
 
     def next_due(self) -> Ticks | None:
         """Return the source's next instant."""

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from limen.errors import ConfigurationError, SensorError
 from limen.message import BatchView, Message
 from limen.node import (
+    CallForm,
     Consumed,
+    DirectCall,
     Node,
     NodeKind,
     NodePorts,
+    Output,
     Outputs,
     Port,
     ProcessResult,
@@ -93,6 +96,11 @@ class ScriptedSource(Source):
             self._place = 0
         self._ended = False
         self._due = self._instants(clock)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the script says when anything is due."""
+        return self._every_ns is not None or any("at" in entry for entry in self._script)
 
     def next_due(self) -> Ticks | None:
         """Return the instant of the next entry; None for an untimed script."""
@@ -242,6 +250,29 @@ class ScriptedNode(Node):
             result = ctx.pop_and_process(self._inputs[0], self._one)
         return result if self._then is None else self._then
 
+    def direct_call(self) -> DirectCall | None:
+        """Return the function of the next outcome, where none is more than what that gives."""
+        # What a sink is called for gives nothing.
+        more = {"terminal", "skip"} if self.kind is NodeKind.SINK else {"terminal"}
+        beyond = any(isinstance(o, int) or (isinstance(o, str) and o in more) for o in self._script)
+        if type(self).step is not ScriptedNode.step or beyond:
+            return None
+        if self.takes_windows or len(self._inputs) != 1 or len(self._outputs) > 1:
+            return None
+        if self.kind is NodeKind.SINK:
+            return DirectCall(CallForm.CONSUME, lambda message, now: self._one(message), _as_it_is)
+        return DirectCall(CallForm.PAYLOAD, self._bare, _result)
+
+    def _bare(self, payload: object) -> object:
+        """Answer as a function of a payload does: with a payload, None, or anything else."""
+        match self._answer():
+            case Outputs(((_, made),)):
+                return made
+            case Consumed():
+                return None
+            case other:
+                return other
+
     def _window(self, batch: BatchView) -> ProcessResult:
         return self._answer()
 
@@ -368,6 +399,21 @@ class ScriptedModel(Node):
         if call < len(self._script) and self._script[call] == "error":
             raise RuntimeError("scripted")
         out[...] = np.asarray(batch.payloads)
+
+
+def _as_it_is(result: ProcessResult) -> ProcessResult:
+    return result
+
+
+def _result(answered: object) -> object:
+    """Return what a step makes of what a function answered."""
+    match answered:
+        case None:
+            return Consumed()
+        case Outputs() | Skip():
+            return answered
+        case made:
+            return Output(made)
 
 
 def _span(entry: Mapping[str, str | bool], key: str) -> int | None:
