@@ -57,7 +57,7 @@ class NativeCache:
             build: Makes that file in a directory.
 
         Raises:
-            LimenError: As ``build`` raises it.
+            LimenError: As ``build`` raises it, or nothing can be written.
         """
         entry = self.directory / key
         with self._locked(key):
@@ -65,16 +65,27 @@ class NativeCache:
                 with contextlib.suppress(OSError):
                     os.utime(entry)
                 return entry / name
-            made = Path(tempfile.mkdtemp(prefix=".new-", dir=self.directory))
             try:
-                build(made)
-                write_manifest(made, name, {"key": key})
-                _remove(entry)
-                made.rename(entry)
-            finally:
-                _remove(made)
-            self._prune(key)
+                self._make(entry, name, build)
+                self._prune(key)
+            except OSError as error:
+                raise _unusable(self.directory, error_text(error)) from error
         return entry / name
+
+    def _make(self, entry: Path, name: str, build: Callable[[Path], None]) -> None:
+        """Build an entry beside, and put it into place; its lock is held."""
+        prefix = f".new-{entry.name[:16]}-"
+        # Only who held this lock and died can have left them.
+        for path in self.directory.glob(f"{prefix}*"):
+            _remove(path)
+        made = Path(tempfile.mkdtemp(prefix=prefix, dir=self.directory))
+        try:
+            build(made)
+            write_manifest(made, name, {"key": entry.name})
+            _remove(entry)
+            made.rename(entry)
+        finally:
+            _remove(made)
 
     def clear(self) -> None:
         """Remove all that is kept."""
@@ -113,7 +124,7 @@ def read_manifest(directory: Path) -> dict[str, str] | None:
     """Return what a manifest says; None where there is none that can be read."""
     try:
         found = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
