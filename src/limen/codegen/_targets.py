@@ -123,7 +123,13 @@ def _binder(program: Program, target: Target, built: Path | None) -> Callable[[W
         return lambda world: NativeTurns(program, world, module)
     missing = why_no_native()
     if missing is None:
-        module = build(print_cython(program), program.digest)
+        try:
+            module = build(print_cython(program), program.digest)
+        except ConfigurationError as error:
+            if target is Target.NATIVE:
+                raise
+            _log.warning("graph %s runs as generated Python: %s", program.name, error)
+            return lambda world: PythonTurns(program, world)
         return lambda world: NativeTurns(program, world, module)
     if target is Target.NATIVE:
         raise ConfigurationError(
