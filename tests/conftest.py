@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -12,3 +15,13 @@ settings.register_profile(
     "mutation", settings.get_profile("limen"), derandomize=True, database=None, max_examples=20
 )
 settings.load_profile("limen")
+
+
+@pytest.fixture(scope="session")
+def native_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory for compiled code of this session, the same for all of its workers.
+
+    What compiles many programs once would drive those out of the user's own cache that are used.
+    """
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if base.name.startswith("popen-") else base) / "limen-native"
