@@ -98,7 +98,10 @@ def load_built(directory: Path, digest: str) -> ModuleType:
     if facts is None:
         raise _refused(directory, "there is no manifest.json that can be read")
     wanted = _facts(digest)
-    for what in ("program", "limen", "abi", "machine"):
+    if facts.get("program") != digest:
+        why = "it was built of another graph, or for another clock, log or metrics than this run's"
+        raise _refused(directory, why)
+    for what in ("limen", "abi", "machine"):
         if facts.get(what) != wanted[what]:
             raise _refused(directory, f"its {what} is {facts.get(what)}, and not {wanted[what]}")
     if not matches(directory, name, facts):

@@ -54,7 +54,8 @@ def find_target(name: str) -> Target:
         return Target(name)
     except ValueError:
         raise ConfigurationError(
-            f"target {name!r}", remedy=f"choose one of {', '.join(t.value for t in Target)}"
+            f"there is no target {name!r}",
+            remedy=f"choose one of {', '.join(t.value for t in Target)}",
         ) from None
 
 
@@ -90,6 +91,11 @@ def make_executor(
         ConfigurationError: ``native`` is asked for and cannot be built here, or what was built
             ahead of time is of another graph or machine.
     """
+    if built is not None and target in (Target.REFERENCE, Target.PYTHON):
+        raise ConfigurationError(
+            f"{built} holds native code, and the target is {target}",
+            remedy="choose the target native or auto, or name no built code",
+        )
     if target is Target.REFERENCE or checked:
         return SingleThreadRuntime(
             plan,
