@@ -47,7 +47,8 @@ def _has_one_root(plan: Plan, node: NodePlan) -> bool:
     """Whether all messages of a node stem from one source."""
     while node.kind is not NodeKind.SOURCE:
         edges = edges_into(node)
-        if len(edges) != 1:
+        # A period may make messages of nothing that arrived.
+        if len(edges) != 1 or isinstance(node.activation, Periodic):
             return False
         node = plan.nodes[plan.edges[edges[0]].producer.node]
     return True
