@@ -281,7 +281,7 @@ def test_a_stop_at_an_instant_is_heard_at_that_instant(target: str) -> None:
     counts = []
     for one in ("reference", target):
         graph, source, sink = numbers()
-        clock = StoppingClock(1_000)
+        clock = StoppingClock(1_000_000_000, tick_rate_hz=1_000_000_000)
         runtime = make_runtime(graph, clock, target=one)
         clock.handle = runtime.stop_handle
         assert runtime.run().outcome == "stopped"

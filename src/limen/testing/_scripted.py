@@ -260,7 +260,7 @@ class ScriptedNode(Node):
         if self.takes_windows or len(self._inputs) != 1 or len(self._outputs) > 1:
             return None
         if self.kind is NodeKind.SINK:
-            return DirectCall(CallForm.CONSUME, lambda message, now: self._one(message), _as_it_is)
+            return DirectCall(CallForm.CONSUME, lambda message, now: self._one(message))
         return DirectCall(CallForm.PAYLOAD, self._bare, _result)
 
     def _bare(self, payload: object) -> object:
@@ -399,10 +399,6 @@ class ScriptedModel(Node):
         if call < len(self._script) and self._script[call] == "error":
             raise RuntimeError("scripted")
         out[...] = np.asarray(batch.payloads)
-
-
-def _as_it_is(result: ProcessResult) -> ProcessResult:
-    return result
 
 
 def _result(answered: object) -> object:
