@@ -9,6 +9,7 @@ from limen.app._run import check, load, make_runtime, run, set_speed
 
 if TYPE_CHECKING:
     from limen.app._doctor import Finding, State, diagnose
+    from limen.app._example import example_folder
     from limen.app._recording import Recorder, Recording, replay
     from limen.app._swap import ModelWatcher, swap_model
 else:
@@ -16,6 +17,7 @@ else:
         __name__,
         {
             "limen.app._doctor": ("Finding", "State", "diagnose"),
+            "limen.app._example": ("example_folder",),
             "limen.app._recording": ("Recorder", "Recording", "replay"),
             "limen.app._swap": ("ModelWatcher", "swap_model"),
         },
@@ -31,6 +33,7 @@ __all__ = [
     "State",
     "check",
     "diagnose",
+    "example_folder",
     "json_line",
     "load",
     "make_runtime",

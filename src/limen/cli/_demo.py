@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from limen.app import Report, load, set_speed
+from limen.app import Report, example_folder, load, set_speed
 from limen.cli._execute import ExitCode, execute
-from limen.errors import ConfigurationError
 from limen.io import TextLinesSink
 from limen.message import Message
 from limen.nodes import Window
@@ -37,7 +36,7 @@ class _ScoringSink(TextLinesSink):
 
 def run_demo(clock: PlatformClock, speed: float | None) -> tuple[Report, str, ExitCode]:
     """Run the activity example; the report, the accuracy in words, and the exit code."""
-    folder = _example()
+    folder = example_folder()
     graph = load(folder / "activity.toml")
     sink = _ScoringSink()
     graph.replace("print", sink)
@@ -67,14 +66,3 @@ def score(data: Path, results: dict[int, str], size: int) -> str:
     if total == 0:
         return "unknown (no window within one series)"
     return f"{100 * right / total:.1f} % ({right} of {total} windows within one series)"
-
-
-def _example() -> Path:
-    """Find the example: in the installed package, else in the source tree."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "examples" / "activity", package.parents[1] / "examples" / "activity"):
-        if (folder / "activity.toml").is_file():
-            return folder
-    raise ConfigurationError(
-        "the activity example is not installed", remedy="run the demo from a checkout"
-    )

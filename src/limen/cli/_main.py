@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from limen.app import ModelWatcher, State, check, diagnose, json_line, load, set_speed
+from limen.cli._bench import bench
 from limen.cli._build import build
 from limen.cli._check import describe_plan, plan_json
 from limen.cli._conformance import check_conformance
@@ -278,6 +279,40 @@ def conformance(
         say=lambda text: _say(printable_lines(text)),
     )
     raise typer.Exit(ExitCode.DONE if passed else ExitCode.FAILED)
+
+
+@_app.command(name="bench", epilog=_EPILOG)
+def bench_command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="hop, inference, overload, deadlines, alloc, idle, import; all if none is named.",
+        ),
+    ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Little work: shows that all of it runs, no figures.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="PATH", help="Draw into this .svg or .png file."),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            metavar="NAME",
+            help="Measure this only, a target or what they are compared with; may be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Measure what graphs cost here, beside what does without them; takes minutes."""
+
+    def tell(line: str) -> None:
+        print(f"limen: {printable_lines(line)}", file=sys.stderr, flush=True)
+
+    _say(bench(names or [], target or [], plot, fast=fast, json=json, tell=tell))
 
 
 @_app.command(epilog=_EPILOG)
