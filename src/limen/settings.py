@@ -16,3 +16,8 @@ def cache_directory() -> Path:
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "limen"
+
+
+def child_environment(cache: Path) -> dict[str, str]:
+    """Return this process's environment for a child whose cache directory is another."""
+    return {**os.environ, "LIMEN_CACHE_DIR": str(cache)}

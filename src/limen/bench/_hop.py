@@ -7,7 +7,7 @@ nodes. The baseline is a direct Python call of the same function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -30,7 +30,7 @@ from limen.bench._measure import (
 from limen.bench._others import CAPACITY, HOPS, other_kinds
 from limen.bench._rows import Row
 from limen.graph import Graph
-from limen.node import node
+from limen.node import Produced, node
 from limen.policy import Batching, EdgePolicy, NodePolicy
 from limen.types import DataType, ObjectSpec, PayloadSpec, TensorSpec, error_text
 
@@ -123,23 +123,24 @@ def cases() -> list[Case]:
     ]
 
 
+def chain_of(case: Case, messages: Iterable[Produced]) -> tuple[Graph, list[Count]]:
+    """Return a case's graph with what it is given, and its sinks."""
+    graph = Graph(case.name, scheduler=case.scheduler)
+    graph.add("source", Items(case.spec, messages))
+    for number in range(case.nodes):
+        graph.add(f"pass{number}", node(case.function), case.policy)
+    names = [f"pass{number}" for number in range(case.nodes)]
+    ways = [[name] for name in names] if case.branches else [names]
+    sinks = [Count() for _ in ways]
+    for number, (sink, way) in enumerate(zip(sinks, ways, strict=True)):
+        graph.add(f"sink{number}", sink)
+        graph.chain("source", *way, f"sink{number}", policy=case.edge)
+    return graph, sinks
+
+
 def hop_cost(case: Case, target: str, messages: int, *, metrics: bool) -> float:
     """Return nanoseconds per message and node."""
-    graph = Graph(case.name, scheduler=case.scheduler)
-    graph.add("source", Items(case.spec, repeated([case.payload], messages)))
-    if case.branches:
-        sinks = [Count() for _ in range(case.branches)]
-        for number, sink in enumerate(sinks):
-            graph.add(f"pass{number}", node(case.function), case.policy)
-            graph.add(f"sink{number}", sink)
-            graph.chain("source", f"pass{number}", f"sink{number}", policy=case.edge)
-    else:
-        sinks = [Count()]
-        names = [f"pass{number}" for number in range(HOPS)]
-        for name in names:
-            graph.add(name, node(case.function), case.policy)
-        graph.add("sink", sinks[0])
-        graph.chain("source", *names, "sink", policy=case.edge)
+    graph, sinks = chain_of(case, repeated([case.payload], messages))
     took = timed_run(graph, sinks, messages, target, metrics=metrics)
     return took / (messages * case.nodes)
 

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from limen.bench._alloc import alloc
+from limen.bench._deadlines import deadlines
 from limen.bench._hop import hop
+from limen.bench._idle import idle
+from limen.bench._imports import imports
 from limen.bench._inference import inference
 from limen.bench._machine import machine
 from limen.bench._measure import LIMEN_TARGETS, Result, Setting, Size
 from limen.bench._others import other_targets
+from limen.bench._overload_view import overload
 from limen.bench._rows import Row, as_json, table
 from limen.errors import ConfigurationError
 from limen.types import nearest
@@ -19,6 +24,11 @@ from limen.types import nearest
 _BENCHES: Final[Mapping[str, Callable[[Setting], Result]]] = {
     "hop": hop,
     "inference": inference,
+    "overload": overload,
+    "deadlines": deadlines,
+    "alloc": alloc,
+    "idle": idle,
+    "import": imports,
 }
 NAMES: Final = tuple(_BENCHES)
 """What can be measured, in the order in which it is."""

@@ -22,7 +22,6 @@ from __future__ import annotations
 import gc
 import random
 import resource
-import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,14 +31,14 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-import limen
-from figures import Row, aligned, as_json, machine, new_figure, parser_of, quiet, row_of, save
-from limen import Deadline, EdgePolicy, NodePolicy, OnMiss, QoSClass
 from limen.app import make_runtime
+from limen.graph import Graph
 from limen.message import Message
-from limen.node import Produced, SourceSignal
+from limen.node import Produced, Sink, Source, SourceSignal, node
+from limen.platform import SimClock
+from limen.policy import Deadline, EdgePolicy, NodePolicy, OnMiss
 from limen.telemetry import Histogram, HistogramSummary, RunStatistics
-from limen.types import PayloadSpec, Ticks
+from limen.types import DataType, PayloadSpec, QoSClass, TensorSpec, Ticks
 
 MS = 1_000_000
 SECOND = 1_000 * MS
@@ -49,16 +48,15 @@ RELATIVE_DEADLINE = 1_000 * MS
 CAPACITY = 32
 DEVICE = 8
 FRAME_BYTES = 4096
-FRAME = limen.TensorSpec(limen.DataType.U8, (FRAME_BYTES,))
-FULL_SECONDS = 600
-FAST_SECONDS = 20
-BASELINE = "unbounded"
+FRAME = TensorSpec(DataType.U8, (FRAME_BYTES,))
+LONGEST_SECONDS = 600
+BASELINE, BASELINE_TARGET = "unbounded", "deque"
 # One frame in ten is LATENCY_CRITICAL: 2.5 a second, half of what can be served. Drawn rather than
 # in a cycle, which would beat with the five frames that come during a call.
 MIX = random.Random(1).choices(
     (QoSClass.LATENCY_CRITICAL, QoSClass.BEST_EFFORT, QoSClass.BACKGROUND),
     (1, 5, 4),
-    k=FULL_SECONDS * SECOND // PERIOD,
+    k=LONGEST_SECONDS * SECOND // PERIOD,
 )
 
 ALL = NodePolicy(sim_cost="200ms")
@@ -92,9 +90,10 @@ CASES = {
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one case came to; ages and times in ns."""
+    """What one case came to on one target; ages and times in ns."""
 
     case: str
+    target: str
     frames: int
     results: int
     late: int
@@ -109,7 +108,7 @@ class Seen:
     ages: NDArray[np.int64]
 
 
-class Camera(limen.Source):
+class Camera(Source):
     """Makes a frame on a grid; what is not fetched waits in the device, a pausable one does not."""
 
     def __init__(self, *, pausable: bool) -> None:
@@ -159,7 +158,7 @@ class Camera(limen.Source):
         return 0 if self.pausable else now // PERIOD + 1 - self._next
 
 
-class Results(limen.Sink):
+class Results(Sink):
     """Remembers when results came, how old, of which class, in memory taken beforehand."""
 
     def __init__(self, most: int) -> None:
@@ -201,15 +200,15 @@ def growth_over(seconds: int, advance: Callable[[int], None]) -> int:
     return resident_bytes() - before
 
 
-def limen_case(name: str, case: Case, seconds: int) -> Seen:
+def limen_case(name: str, case: Case, seconds: int, target: str) -> Seen:
     """Run camera -> detector -> results under one policy."""
-    clock, camera = limen.SimClock(), Camera(pausable=case.pausable)
+    clock, camera = SimClock(), Camera(pausable=case.pausable)
     results = Results(seconds * SECOND // SERVICE + 1)
-    graph = limen.Graph(name.replace("+", "_"))
-    graph.add("camera", camera).add("detect", limen.node(detect), case.node)
+    graph = Graph(name.replace("+", "_"))
+    graph.add("camera", camera).add("detect", node(detect), case.node)
     graph.add("results", results)
     graph.connect("camera", "detect", case.edge).connect("detect", "results")
-    runtime = make_runtime(graph, clock)
+    runtime = make_runtime(graph, clock, target=target)
 
     def advance(until: int) -> None:
         while clock.now_ticks() < until and runtime.step():
@@ -230,6 +229,7 @@ def limen_case(name: str, case: Case, seconds: int) -> Seen:
     left = edge.ring + edge.staged + run.edges[1].ring + waiting
     seen = Seen(
         case=name,
+        target=target,
         frames=camera.made.total(),
         results=results.count,
         late=path.misses,
@@ -285,6 +285,7 @@ def unbounded_case(seconds: int) -> Seen:
         made[MIX[number % len(MIX)]] += 1
     seen = Seen(
         case=BASELINE,
+        target=BASELINE_TARGET,
         frames=came,
         results=results.count,
         late=late,
@@ -313,136 +314,14 @@ def checked(seen: Seen, *, closes: bool) -> Seen:
     return seen
 
 
-def all_cases(seconds: int) -> list[Seen]:
-    """Run every policy; the queue without a limit stands first.
+def all_cases(seconds: int, targets: Sequence[str]) -> list[Seen]:
+    """Run every policy on every target; the queue without a limit stands first.
 
     It runs last: memory that it gave back could hide what the others take on.
     """
-    cases = [limen_case(name, case, seconds) for name, case in CASES.items()]
-    return [unbounded_case(seconds), *cases]
-
-
-def rows_of(cases: Sequence[Seen]) -> list[Row]:
-    """Return a row per case and measure; the baseline is the queue without a limit."""
-    reasons = sorted({reason for seen in cases for reason in seen.lost})
-    base, rows = cases[0], []
-    for seen in cases:
-        target = "deque" if seen is base else "reference"
-        measures = [*zip(_measures(seen, reasons), _measures(base, reasons), strict=True)]
-        for (measure, unit, value), (_, _, baseline) in measures:
-            name = f"overload_{measure}"
-            rows.append(row_of(name, seen.case, target, unit, [value], [baseline]))
-    return rows
-
-
-def _measures(seen: Seen, reasons: Sequence[str]) -> list[tuple[str, str, float]]:
-    return [
-        ("age_p50", "ms", seen.age.p50_ns / MS),
-        ("age_p99", "ms", seen.age.p99_ns / MS),
-        ("age_max", "ms", seen.age.max_ns / MS),
-        ("frames", "1", seen.frames),
-        ("results", "1", seen.results),
-        ("late", "1", seen.late),
-        *(
-            (f"lost_{reason.replace(': ', '_').replace(' ', '_')}", "1", seen.lost.get(reason, 0))
-            for reason in reasons
-        ),
-        ("left", "1", seen.left),
-        ("peak_queue", "1", seen.peak),
-        ("rss_growth", "KiB", seen.growth_bytes / 1024),
-        *(
-            (f"results_{qos.name.lower()}", "1", seen.results_by_qos[qos])
-            for qos in sorted(QoSClass, reverse=True)
-        ),
+    found = [
+        limen_case(name, case, seconds, target)
+        for target in targets
+        for name, case in CASES.items()
     ]
-
-
-def table(cases: Sequence[Seen]) -> str:
-    """Lay the cases out for people: ages in seconds, what became of the frames, memory."""
-    head = ("policy", "age p50", "p99", "max", "frames", "results", "late", "left", "peak", "RSS")
-    classes = sorted(QoSClass, reverse=True)
-    shares = tuple(qos.name.lower().replace("_", " ") for qos in classes)
-    cells = [(*head, *shares, "lost")]
-    for seen in cases:
-        ages = [f"{ns / SECOND:.2f}" for ns in (seen.age.p50_ns, seen.age.p99_ns, seen.age.max_ns)]
-        counts = (seen.frames, seen.results, seen.late, seen.left, seen.peak)
-        served = [
-            f"{100 * seen.results_by_qos[qos] / seen.offered_by_qos[qos]:.0f} %" for qos in classes
-        ]
-        lost = ", ".join(f"{reason} {count}" for reason, count in sorted(seen.lost.items()))
-        memory = f"{seen.growth_bytes / 1024:+.0f}"
-        cells.append(
-            (seen.case, *ages, *(str(count) for count in counts), memory, *served, lost or "none")
-        )
-    return aligned(cells, left=(0, len(cells[0]) - 1))
-
-
-def draw(cases: Sequence[Seen], path: Path) -> None:
-    """Draw the age of results over the run, and what became of the frames."""
-    figure = new_figure(13, 6)
-    over_time, fates = figure.subplots(1, 2)
-    for number, seen in enumerate(cases):
-        plain = seen is cases[0]
-        over_time.plot(
-            seen.times / (60 * SECOND),
-            seen.ages / SECOND,
-            label=seen.case,
-            color="black" if plain else f"C{number - 1}",
-            linewidth=3.5 - 0.3 * number,  # those that lie on each other all show
-        )
-    over_time.set(
-        xlabel="simulated time (min)",
-        ylabel="age of results (s), logarithmic",
-        yscale="log",
-        title="25 items/s in, 5/s out: age of results",
-    )
-    over_time.grid(alpha=0.3)
-    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "fontsize": 8}
-    over_time.legend(**below, ncols=3)
-    names = [seen.case for seen in cases]
-    parts: dict[str, list[int]] = {
-        "results in time": [seen.results - seen.late for seen in cases],
-        "results late": [seen.late for seen in cases],
-        "refused": [_lost(seen, "refused") for seen in cases],
-        "evicted": [_lost(seen, "evicted") for seen in cases],
-        "dropped": [_lost(seen, "dropped") for seen in cases],
-        "lost at the device": [_lost(seen, "at the device") for seen in cases],
-        "still waiting": [seen.left for seen in cases],
-    }
-    colours = ("#2a7f3f", "#a6d96a", "#fdae61", "#f46d43", "#a50026", "#762a83", "#888888")
-    start = np.zeros(len(cases))
-    for (label, counts), colour in zip(parts.items(), colours, strict=True):
-        fates.barh(names, counts, left=start, label=label, color=colour)
-        start += np.asarray(counts)
-    fates.invert_yaxis()
-    fates.set(xlabel="frames", title="what became of the frames")
-    fates.legend(**below, ncols=4)
-    save(figure, path)
-
-
-def _lost(seen: Seen, kind: str) -> int:
-    return sum(count for reason, count in seen.lost.items() if reason.startswith(kind))
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line."""
-    chosen = parser_of("Measure what overload does to results.", plots=True).parse_args(arguments)
-    if chosen.plot is not None:
-        new_figure(1, 1)
-    with quiet():
-        cases = all_cases(FAST_SECONDS if chosen.fast else FULL_SECONDS)
-    if chosen.plot is not None:
-        draw(cases, chosen.plot)
-    if chosen.json:
-        print(as_json(rows_of(cases)))
-    else:
-        print(table(cases))
-        print("\nage: seconds from creation to result; late: results past their deadline of 1 s")
-        print("left: waiting at the end; peak: most in the queue; RSS: growth in KiB")
-        print("by class: share of its frames that became results")
-        print(machine())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return [unbounded_case(seconds), *found]

@@ -21,18 +21,22 @@ from __future__ import annotations
 
 import random
 import statistics
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import limen
-from figures import Row, aligned, as_json, machine, new_figure, parser_of, quiet, row_of, save
-from limen import Deadline, EdgePolicy, NodePolicy, OnMiss
 from limen.app import make_runtime
+from limen.bench._measure import Result, Setting, Size, quiet
+from limen.bench._rows import Row, aligned, row_of
+from limen.graph import Graph
 from limen.message import Message
-from limen.node import Produced, SourceSignal
-from limen.types import PayloadSpec, Ticks
+from limen.node import Produced, Sink, Source, SourceSignal
+from limen.platform import SimClock
+from limen.policy import Deadline, EdgePolicy, NodePolicy, OnMiss
+from limen.types import ObjectSpec, PayloadSpec, Ticks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import SubFigure
 
 MS = 1_000_000
 SERVICE = 10 * MS
@@ -54,21 +58,24 @@ LABELS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    """How much work one run is; ``messages`` is for each stream."""
+class _Work:
+    """How much is done; ``messages`` is for each stream."""
 
     seeds: int
     messages: int
     utilisations: tuple[float, ...]
 
 
-FULL = Size(seeds=5, messages=250, utilisations=UTILISATIONS)
-FAST = Size(seeds=2, messages=25, utilisations=(0.5, 1.25))
+_WORK = {
+    Size.FULL: _Work(seeds=5, messages=250, utilisations=UTILISATIONS),
+    Size.FAST: _Work(seeds=2, messages=25, utilisations=(0.5, 1.25)),
+}
 
-Ratios = dict[tuple[float, str], list[float]]
+Ratios = dict[tuple[str, float, str], list[float]]
+"""Of every seed, by target, utilisation and policy."""
 
 
-class Arrivals(limen.Source):
+class Arrivals(Source):
     """Makes a message at each instant of a list, due a fixed time later, and ends."""
 
     def __init__(self, instants: Sequence[int], relative_ns: int) -> None:
@@ -77,7 +84,7 @@ class Arrivals(limen.Source):
         self._place = 0
 
     def spec(self) -> PayloadSpec:
-        return limen.ObjectSpec(int)
+        return ObjectSpec(int)
 
     def next_due(self) -> Ticks:
         return Ticks(self._instants[min(self._place, len(self._instants) - 1)])
@@ -92,7 +99,7 @@ class Arrivals(limen.Source):
         )
 
 
-class Work(limen.Sink):
+class Work(Sink):
     """Stands for the work; ``sim_cost`` is its duration."""
 
     def __init__(self, inputs: Sequence[str] = ("in",)) -> None:
@@ -116,14 +123,14 @@ def arrivals(utilisation: float, messages: int, seed: int) -> list[list[int]]:
     return streams
 
 
-def miss_ratio(policy: str, streams: Sequence[Sequence[int]]) -> float:
+def miss_ratio(policy: str, streams: Sequence[Sequence[int]], target: str = "reference") -> float:
     """Run one policy over the arrivals; the share of messages late or never delivered.
 
     Raises:
         RuntimeError: Admission lost messages, or the account does not close.
     """
     shared = policy == "fifo"
-    graph = limen.Graph(policy, scheduler="round_robin" if shared else "edf")
+    graph = Graph(policy, scheduler="round_robin" if shared else "edf")
     names = [f"stream{number}" for number in range(len(streams))]
     for name, instants, relative_ns in zip(names, streams, RELATIVE_DEADLINES, strict=True):
         graph.add(name, Arrivals(instants, relative_ns))
@@ -134,7 +141,7 @@ def miss_ratio(policy: str, streams: Sequence[Sequence[int]]) -> float:
             graph.add(f"work_{name}", Work(), POLICIES[policy])
         consumer = f"work.{name}" if shared else f"work_{name}"
         graph.connect(name, consumer, EdgePolicy.drop_newest(len(instants)))
-    run = make_runtime(graph, limen.SimClock()).run()
+    run = make_runtime(graph, SimClock(), target=target).run()
     offered = sum(edge.offered for edge in run.edges)
     taken = sum(edge.taken for edge in run.edges)
     if run.outcome != "completed" or not run.closes or not offered == taken == _count(streams):
@@ -146,57 +153,68 @@ def _count(streams: Sequence[Sequence[int]]) -> int:
     return sum(len(instants) for instants in streams)
 
 
-def all_ratios(size: Size) -> Ratios:
-    """Return the miss ratio of every seed, by utilisation and policy."""
+def deadlines(setting: Setting) -> Result:
+    """Run every policy, on the reference alone unless targets are named: all decide alike."""
+    work, targets = _WORK[setting.size], setting.executors(default=("reference",))
+    if not targets:
+        return Result((), ())
+    with quiet():
+        ratios = all_ratios(work, targets)
+    legend = (
+        "deadlines: share of messages late or never delivered, of all offered; no queue is full",
+        f"  median (least … most) of {work.seeds} seeds, "
+        f"{work.messages * len(RELATIVE_DEADLINES)} messages each",
+    )
+    rows = tuple(rows_of(ratios))
+    return Result(rows, legend, table(ratios), lambda figure: draw(ratios, figure))
+
+
+def all_ratios(work: _Work, targets: Sequence[str]) -> Ratios:
+    """Return the miss ratio of every seed."""
     found: Ratios = {}
-    for utilisation in size.utilisations:
-        for seed in range(size.seeds):
-            streams = arrivals(utilisation, size.messages, seed)
-            for policy in POLICIES:
-                ratio = miss_ratio(policy, streams)
-                found.setdefault((utilisation, policy), []).append(ratio)
+    for utilisation in work.utilisations:
+        for seed in range(work.seeds):
+            streams = arrivals(utilisation, work.messages, seed)
+            for target in targets:
+                for policy in POLICIES:
+                    ratio = miss_ratio(policy, streams, target)
+                    found.setdefault((target, utilisation, policy), []).append(ratio)
     return found
 
 
 def rows_of(ratios: Ratios) -> list[Row]:
-    """Return a row per utilisation and policy; the baseline is FIFO."""
+    """Return a row per target, utilisation and policy; the baseline is FIFO."""
     return [
         row_of(
-            "deadlines",
-            f"{policy}@{utilisation}",
-            "reference",
-            "1",
+            *("deadlines", f"{policy}@{utilisation}", target, "1"),
             values,
-            ratios[utilisation, "fifo"],
+            ratios[target, utilisation, "fifo"],
+            metrics=True,
         )
-        for (utilisation, policy), values in ratios.items()
+        for (target, utilisation, policy), values in ratios.items()
     ]
 
 
 def table(ratios: Ratios) -> str:
     """Lay medians out for people, with the least and the most of the seeds."""
-    cells = [["utilisation", *(LABELS[policy] for policy in POLICIES)]]
-    for utilisation in _utilisations(ratios):
-        line = [f"{utilisation:.2f}"]
+    cells = [["deadlines", "utilisation", *(LABELS[policy] for policy in POLICIES)]]
+    for target, utilisation in dict.fromkeys(key[:2] for key in ratios):
+        line = [target, f"{utilisation:.2f}"]
         for policy in POLICIES:
-            values = ratios[utilisation, policy]
+            values = ratios[target, utilisation, policy]
             middle = statistics.median(values)
             line.append(f"{middle:.3f} ({min(values):.3f} … {max(values):.3f})")
         cells.append(line)
     return aligned(cells)
 
 
-def _utilisations(ratios: Ratios) -> list[float]:
-    return sorted({utilisation for utilisation, _ in ratios})
-
-
-def draw(ratios: Ratios, path: Path) -> None:
-    """Draw the miss ratio over the utilisation, a curve a policy."""
-    figure = new_figure(8, 5)
+def draw(ratios: Ratios, figure: SubFigure) -> None:
+    """Draw the miss ratio over the utilisation, a curve a policy, on one target."""
     axes = figure.subplots()
-    utilisations = _utilisations(ratios)
+    target = next(iter(ratios))[0]
+    utilisations = sorted({utilisation for _, utilisation, _ in ratios})
     for policy, label in LABELS.items():
-        values = [ratios[utilisation, policy] for utilisation in utilisations]
+        values = [ratios[target, utilisation, policy] for utilisation in utilisations]
         (line,) = axes.plot(
             utilisations, [statistics.median(each) for each in values], marker="o", label=label
         )
@@ -212,31 +230,3 @@ def draw(ratios: Ratios, path: Path) -> None:
     )
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")
-    save(figure, path)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line."""
-    parser = parser_of("Measure deadline misses over utilisation.", plots=True)
-    chosen = parser.parse_args(arguments)
-    if chosen.plot is not None:
-        new_figure(1, 1)
-    size = FAST if chosen.fast else FULL
-    with quiet():
-        ratios = all_ratios(size)
-    if chosen.plot is not None:
-        draw(ratios, chosen.plot)
-    if chosen.json:
-        print(as_json(rows_of(ratios)))
-    else:
-        print(table(ratios))
-        print(
-            "\nmiss ratio: late or never delivered, of all messages offered; no queue is ever full"
-        )
-        print(f"median (least … most) of {size.seeds} seeds, {4 * size.messages} messages each")
-        print(machine())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
