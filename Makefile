@@ -25,12 +25,9 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_docs.py
 
+# ARGS: those of limen bench; without, all is measured, and drawn.
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/hop.py
-	@echo
-	$(BIN)/python benchmarks/overload.py --plot build/overload.svg
-	@echo
-	$(BIN)/python benchmarks/deadlines.py --plot build/deadlines.svg
+	$(BIN)/limen bench $(or $(ARGS),--plot build/bench.svg)
 
 # ARGS: packages (edge memory policy), --again to look only at what the last run left.
 mutation: $(VENV)/.dev

@@ -62,7 +62,7 @@ class _Work:
 
 _WORK = {
     Size.FULL: _Work(rounds=7, calls=100_000, messages=64, span_ns=60_000_000),
-    Size.FAST: _Work(rounds=5, calls=200, messages=24, span_ns=0),
+    Size.FAST: _Work(rounds=5, calls=200, messages=8, span_ns=0),
 }
 _MOST_MESSAGES = 200_000
 
@@ -180,19 +180,20 @@ def hop(setting: Setting) -> Result:
                 measure(case, name, False, partial(run, case.function, case.payload))
             except Exception as error:  # it is not ours, and says what it likes
                 setting.say(f"hop {case.name} {name}: left out: {error_text(error)}")
-    rows = interleaved("hop", "ns", measures, work.rounds)
+    rows = interleaved("hop", "ns", measures, work.rounds, setting.size)
     return Result(tuple(rows), _LEGEND, draw=lambda figure: draw(rows, figure))
 
 
 def _count(cost: Callable[[int], float], nodes: int, work: _Work) -> int:
-    """Return how many messages take about as long as a round should."""
+    """Return how many messages take about as long as a round should, once some have passed."""
     count = work.messages
-    while work.span_ns:
+    while True:
         took = cost(count) * count * nodes
+        if not work.span_ns:
+            return count
         if took * 4 >= work.span_ns or count * 4 > _MOST_MESSAGES:
             return min(max(int(count * work.span_ns / took), 1), _MOST_MESSAGES)
         count *= 4
-    return count
 
 
 def draw(rows: Sequence[Row], figure: SubFigure) -> None:

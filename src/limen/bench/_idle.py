@@ -31,7 +31,7 @@ class _Work:
     seconds: float
 
 
-_WORK = {Size.FULL: _Work(rounds=5, seconds=3.0), Size.FAST: _Work(rounds=2, seconds=0.05)}
+_WORK = {Size.FULL: _Work(rounds=5, seconds=3.0), Size.FAST: _Work(rounds=5, seconds=0.05)}
 
 
 class Timed(Source):
@@ -89,7 +89,7 @@ def idle(setting: Setting) -> Result:
         for case, make in sources.items()
         for target in setting.executors()
     ]
-    return Result(tuple(interleaved("idle", "%", measures, work.rounds)), _LEGEND)
+    return Result(tuple(interleaved("idle", "%", measures, work.rounds, setting.size)), _LEGEND)
 
 
 def waiting_share(make: Callable[[], Source], target: str, seconds: float) -> float:

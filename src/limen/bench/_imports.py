@@ -54,7 +54,7 @@ class _Work:
 
 _WORK = {
     Size.FULL: _Work(imports=15, rounds=15, builds=5),
-    Size.FAST: _Work(imports=2, rounds=2, builds=1),
+    Size.FAST: _Work(imports=5, rounds=5, builds=1),
 }
 
 

@@ -118,7 +118,7 @@ def inference(setting: Setting) -> Result:
         for target in setting.executors()
         for metrics in (True, False)
     ]
-    rows = interleaved("inference", "1/s", measures, work.rounds)
+    rows = interleaved("inference", "1/s", measures, work.rounds, setting.size)
     return Result(tuple(rows), _LEGEND, draw=lambda figure: draw(rows, figure))
 
 

@@ -104,15 +104,20 @@ class Measure:
     baseline: Callable[[], float]
 
 
-def interleaved(bench: str, unit: str, measures: Sequence[Measure], rounds: int) -> list[Row]:
+def interleaved(
+    bench: str, unit: str, measures: Sequence[Measure], rounds: int, size: Size
+) -> list[Row]:
     """Measure everything once a round, each between two looks at its baseline.
 
-    A machine that grows slower meanwhile so slows figure and baseline alike.
+    A machine that grows slower meanwhile so slows figure and baseline alike. In full, what others
+    left behind is collected first.
     """
     values: list[list[float]] = [[] for _ in measures]
     baselines: list[list[float]] = [[] for _ in measures]
     for _ in range(rounds):
         for measure, found, compared in zip(measures, values, baselines, strict=True):
+            if size is Size.FULL:
+                gc.collect()
             before = measure.baseline()
             found.append(measure.run())
             compared.append((before + measure.baseline()) / 2)
@@ -177,8 +182,6 @@ def timed_run(
     """
     switches = TelemetrySwitches() if metrics else TelemetrySwitches.none()
     runtime = make_runtime(graph, switches=switches, target=target)
-    # What others left behind is not this run's.
-    gc.collect()
     runtime.start()
     try:
         begun = now_ns()
