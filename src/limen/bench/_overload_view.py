@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from limen.bench._measure import Result, Setting, Size, quiet
-from limen.bench._overload import BASELINE_TARGET, MS, SECOND, Seen, all_cases
+from limen.bench._overload import BASELINE_TARGET, Seen, all_cases
+from limen.bench._overload_parts import MS, SECOND
 from limen.bench._rows import Row, aligned, row_of
 from limen.types import QoSClass
 
