@@ -61,7 +61,7 @@ class _Work:
 
 
 _WORK = {
-    Size.FULL: _Work(rounds=7, calls=100_000, messages=64, span_ns=60_000_000),
+    Size.FULL: _Work(rounds=7, calls=300_000, messages=64, span_ns=60_000_000),
     Size.FAST: _Work(rounds=5, calls=200, messages=8, span_ns=0),
 }
 _MOST_MESSAGES = 200_000

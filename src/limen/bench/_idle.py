@@ -2,7 +2,7 @@
 
 The figure is processor time over real time of a whole run: its start, its wait, and its stop on
 request. ``timed_1hz`` wakes once a second for a message; ``live`` waits for a source that never has
-one. The baseline is a thread that sleeps as long.
+one. The baseline is a thread that sleeps a third as long, before and behind.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def idle(setting: Setting) -> Result:
             target,
             True,
             partial(waiting_share, make, target, work.seconds),
-            partial(sleeping_share, work.seconds),
+            partial(sleeping_share, work.seconds / 3),
         )
         for case, make in sources.items()
         for target in setting.executors()
