@@ -16,12 +16,14 @@ from limen.platform import PlatformClock
 from limen.policy import EdgePolicy
 from limen.types import PayloadSpec, TensorSpec, Ticks
 from test_program_slots import (
+    FANS,
     POLICIES,
     SPEC,
     Kept,
     Made,
     added,
     four,
+    hurried,
     on_native,
     on_python,
     picky,
@@ -202,3 +204,43 @@ def test_native_code_keeps_schedules_too(tmp_path: Path) -> None:
     assert same(on_native, lambda: replayed(tmp_path, 200.0)) > 40
     sized = EdgePolicy.block(6)
     assert same(on_native, lambda: batched(tmp_path, 4, "stated", sized)) > 20
+
+
+def by_deadline(
+    graphs: Callable[[], tuple[limen.Graph, list[Kept]]],
+) -> Callable[[], tuple[limen.Graph, list[Kept]]]:
+    def scheduled() -> tuple[limen.Graph, list[Kept]]:
+        graph, sinks = graphs()
+        graph.scheduler = "edf"
+        return graph, sinks
+
+    return scheduled
+
+
+@pytest.mark.parametrize("one", POLICIES)
+@pytest.mark.parametrize("kind", FANS)
+def test_the_earliest_deadline_is_chosen_alike(kind: str, one: str) -> None:
+    graphs = FANS[kind]
+    assert same(on_python, by_deadline(lambda: graphs(POLICIES[one], POLICIES["block"]))) > 20
+
+
+@pytest.mark.parametrize("slack", ["0ms", "4ms"])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_earliest_deadline_is_chosen_alike_where_there_are_some(
+    policy: str, slack: str
+) -> None:
+    assert same(on_python, by_deadline(lambda: hurried(POLICIES[policy], slack))) > 20
+    assert same(on_python, by_deadline(lambda: several(POLICIES[policy]))) > 60
+
+
+@pytest.mark.parametrize("every_ms", [1, 4])
+def test_the_earliest_deadline_is_chosen_alike_of_batches(every_ms: int, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    sized = EdgePolicy.block(6)
+    assert same(on_python, by_deadline(lambda: batched(tmp_path, every_ms, "plain", sized))) > 10
+
+
+@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+def test_native_code_chooses_the_earliest_deadline_too() -> None:
+    assert same(on_native, by_deadline(lambda: hurried(POLICIES["block"], "0ms"))) > 20
+    assert same(on_native, by_deadline(lambda: several(POLICIES["drop_oldest"]))) > 60

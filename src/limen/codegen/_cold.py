@@ -61,6 +61,10 @@ def cold_nodes(plan: Plan) -> dict[int, str]:
         why = _why_cold(plan, node)
         if why is not None:
             found[node.index] = why
+    if found and plan.scheduler == "edf":
+        beside = ", ".join(plan.nodes[index].name for index in found)
+        for node in plan.nodes:
+            found.setdefault(node.index, f"is chosen by deadline beside {beside}")
     return found
 
 
@@ -68,7 +72,7 @@ def _why_cold(plan: Plan, node: NodePlan) -> str | None:
     """Say what of a node a Program does not hold; None where it holds all of it."""
     if plan.tick_rate_hz != _NANOSECONDS:
         return "counts other ticks than nanoseconds"
-    if plan.scheduler != "round_robin":
+    if plan.scheduler not in ("round_robin", "edf"):
         return f"scheduled by {plan.scheduler}"
     call = node.node.direct_call()
     if call is None:

@@ -30,6 +30,7 @@ from limen.codegen._expressions import (
     NextDue,
     NextSlots,
     Not,
+    Number,
     Operator,
     Pauses,
     Room,
@@ -100,6 +101,7 @@ def _take(program: Program, text: Text) -> None:
     text.add('"""Take turns from a node on; return why it was left, and at which node."""')
     text.add("cdef long long pushed = 0, creation = 0, begun = 0, slot = 0, room = 0, gone = 0")
     text.add("cdef long long late = 0, earliest = 0, soon = 0, asked = 0")
+    text.add("cdef long long first_deadline, first_number, own_deadline, own_number")
     text.add("cdef long long place, why = 0, node")
     for name in [*lasting, *heads]:
         text.add(f"cdef long long {name} = self.{name}")
@@ -117,8 +119,9 @@ def _take(program: Program, text: Text) -> None:
         text.add("while True:")
         with text.deeper():
             _body(program, program.ahead, program.ahead.body, text)
+            guard = "==" if program.chooses else "<="
             for block in program.blocks:
-                text.add(f"# {shown(block.title)}", f"if turn <= {block.node}:")
+                text.add(f"# {shown(block.title)}", f"if turn {guard} {block.node}:")
                 with text.deeper():
                     _body(program, block, block.body, text)
             text.add("turn = 0")
@@ -391,6 +394,8 @@ def _expression(program: Program, expression: Expression) -> str:
             return f"({', '.join(slots)})"
         case Front(queue=name, place=place, column=column):
             return _front(queue_of(program, name), place, column)
+        case Number(header=header):
+            return f"({_expression(program, header)}).sequence"
         case FrontSlots(queue=name, count=count):
             queue = queue_of(program, name)
             slots = [_front(queue, place, Column.SLOT) for place in range(count)]

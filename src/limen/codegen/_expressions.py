@@ -186,6 +186,13 @@ class Front:
 
 
 @dataclass(frozen=True, slots=True)
+class Number:
+    """The sequence number that a header states."""
+
+    header: Front
+
+
+@dataclass(frozen=True, slots=True)
 class FrontSlots:
     """The slots of the messages at the front of a queue, together; they are there.
 
@@ -300,6 +307,7 @@ Expression = (
     | NextDue
     | Next
     | Front
+    | Number
     | FrontSlots
     | NextSlots
     | Row
@@ -337,7 +345,16 @@ def operands(expression: Expression) -> Iterator[Var]:
             yield from operands(payload)
         case Row(operand=operand) | Stated(operand=operand):
             yield operand
-        case Const() | NextDue() | Next() | NextSlots() | Front() | FrontSlots() | Pauses():
+        case (
+            Const()
+            | NextDue()
+            | Next()
+            | NextSlots()
+            | Front()
+            | Number()
+            | FrontSlots()
+            | Pauses()
+        ):
             pass
         case unreachable:
             assert_never(unreachable)

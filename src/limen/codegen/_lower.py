@@ -25,6 +25,7 @@ from limen.codegen._expressions import (
     NextDue,
     NextSlots,
     Not,
+    Number,
     Operator,
     Pauses,
     Room,
@@ -104,6 +105,10 @@ def lower_program(plan: Plan, *, clock: str = "monotonic", logs: bool = False) -
     return program
 
 
+_DEADLINE = Var("first_deadline")
+_NUMBER = Var("first_number")
+_OWN_DEADLINE = Var("own_deadline")
+_OWN_NUMBER = Var("own_number")
 _AHEAD = "ahead of turns: sources whose instants have come"
 
 
@@ -130,6 +135,7 @@ class _Lowering(Parts):
             is_lazy=self._is_lazy,
             memories=tuple(self.memories[name] for name in sorted(self.memories)),
             ahead=ahead,
+            chooses=self._chooses,
         )
 
     def _queue(self, edge: EdgePlan) -> Queue:
@@ -263,12 +269,13 @@ class _Lowering(Parts):
     def _ahead(self, queues: dict[int, Queue]) -> Block:
         """Choose the source whose instant came first; others without room have to be told so."""
         timed = self._timed()
+        choose = self._choose(queues) if self._chooses else ()
         if not timed:
             limit = If(Binary(Operator.AT_MOST, DUE, NOW), (Exit(Why.DECIDE, -1),))
             look: tuple[Statement, ...] = (Set(SOON, DUE), limit)
-            return Block(-1, _AHEAD, look if has_timed(self.plan) else ())
+            return Block(-1, _AHEAD, (*(look if has_timed(self.plan) else ()), *choose))
         first = Var("earliest")
-        choose: list[Statement] = [Set(first, Const(NEVER))]
+        find: list[Statement] = [Set(first, Const(NEVER))]
         refuse: list[Statement] = []
         for node in timed:
             due = Var(f"n{node.index}_due")
@@ -276,7 +283,7 @@ class _Lowering(Parts):
             rooms = self._rooms(node, queues)
             mine = (Set(first, due), Set(TURN, Const(node.index)), Set(ASKED, TRUE))
             earlier = every([come, Binary(Operator.LESS, due, first), *rooms])
-            choose.append(If(earlier, mine))
+            find.append(If(earlier, mine))
             if rooms:
                 sooner = Binary(Operator.LESS, due, first)
                 tied = Binary(Operator.EQUAL, due, first)
@@ -286,8 +293,69 @@ class _Lowering(Parts):
                 refuse.append(If(every([come, Not(every(rooms)), ahead]), held))
         limit = If(Binary(Operator.AT_MOST, DUE, NOW), (Exit(Why.DECIDE, -1),))
         come = Binary(Operator.AT_MOST, SOON, NOW)
-        body = (*self._soon(), If(come, (limit, *choose, *refuse)))
-        return Block(-1, _AHEAD, body)
+        body = (*self._soon(), If(come, (limit, *find, *refuse)))
+        rest = (If(Not(ASKED), choose),) if choose else ()
+        return Block(-1, _AHEAD, (*body, *rest))
+
+    @property
+    def _chooses(self) -> bool:
+        return self.plan.scheduler == "edf" and not self.cold
+
+    def _choose(self, queues: dict[int, Queue]) -> tuple[Statement, ...]:
+        """Choose by deadline, then number, then index, of all that can be stepped."""
+        none = (Exit(Why.DECIDE, -1),)
+        body: list[Statement] = [
+            Set(TURN, Const(-1)),
+            Set(_DEADLINE, Const(NEVER)),
+            Set(_NUMBER, Const(NEVER)),
+        ]
+        for node in self.plan.nodes:
+            rooms = self._rooms(node, queues)
+            if node.kind is NodeKind.SOURCE:
+                body.append(self._consider_source(node, rooms))
+                continue
+            into = queues[edges_into(node)[0]]
+            edge = self.plan.edges[into.edge]
+            some = Binary(Operator.LESS, Const(0), into.length)
+            ready = Binary(Operator.LESS, Const(into.batch - 1), into.length)
+            closed = Var(f"{into.name}_closed", Kind.BOOL)
+            # The end of a stream, and what closes a batch early, are for the reference to see.
+            body.append(If(Binary(Operator.AND, closed, Not(ready)), none))
+            if into.batch > 1:
+                body.append(If(every([some, Not(ready)]), none))
+            due: Expression = Const(NEVER)
+            if edge.default_ns is not None:
+                pushed = Front(into.name, 0, Column.PUSHED)
+                due = Binary(Operator.ADD, pushed, Const(edge.default_ns))
+            number = Number(Front(into.name, 0, Column.HEADER))
+            body.append(If(every([ready, *rooms]), self._consider(node, due, number)))
+        nobody = Binary(Operator.EQUAL, TURN, Const(-1))
+        return (*body, If(nobody, none))
+
+    def _consider_source(self, node: NodePlan, rooms: Sequence[Expression]) -> Statement:
+        """A source without a schedule competes by the number of its next message."""
+        name = f"n{node.index}"
+        tests: list[Expression] = [Not(Var(f"{name}_off", Kind.BOOL))]
+        if is_timed(node):
+            tests.append(Binary(Operator.EQUAL, Var(f"{name}_due"), Const(NEVER)))
+        found = self._consider(node, Const(NEVER), Var(f"{name}_made"))
+        if rooms:
+            found = (If(every(rooms), found, (Set(Var(f"{name}_held", Kind.BOOL), TRUE),)),)
+        return If(every(tests), found)
+
+    def _consider(
+        self, node: NodePlan, due: Expression, number: Expression
+    ) -> tuple[Statement, ...]:
+        sooner = Binary(Operator.LESS, _OWN_DEADLINE, _DEADLINE)
+        tied = Binary(Operator.EQUAL, _OWN_DEADLINE, _DEADLINE)
+        before = Binary(Operator.LESS, _OWN_NUMBER, _NUMBER)
+        first = Binary(Operator.OR, sooner, Binary(Operator.AND, tied, before))
+        mine = (
+            Set(TURN, Const(node.index)),
+            Set(_DEADLINE, _OWN_DEADLINE),
+            Set(_NUMBER, _OWN_NUMBER),
+        )
+        return (Set(_OWN_DEADLINE, due), Set(_OWN_NUMBER, number), If(first, mine))
 
     def _rooms(self, node: NodePlan, queues: dict[int, Queue]) -> list[Expression]:
         """Return the tests that a node's outputs have the room that it needs before a step."""

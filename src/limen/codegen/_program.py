@@ -120,6 +120,7 @@ class Program:
         name: The graph's.
         blocks: By node.
         ahead: What is looked at before turns, again and again; its number is that of no node.
+        chooses: Whether that chooses each node that is stepped, so that there are no turns.
         variables: What lasts from turn to turn, but for the queues' lengths.
         queues: By edge, those that the Program owns.
         memories: Those that queues refer to.
@@ -143,6 +144,7 @@ class Program:
     is_lazy: bool = False
     memories: tuple[Memory, ...] = ()
     ahead: Block = Block(-1, "ahead of turns", ())
+    chooses: bool = False
 
     @property
     def holds_any(self) -> bool:

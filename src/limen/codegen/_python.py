@@ -35,6 +35,7 @@ from limen.codegen._expressions import (
     NextDue,
     NextSlots,
     Not,
+    Number,
     Operator,
     Pauses,
     Room,
@@ -138,7 +139,7 @@ def _bindings(program: Program) -> Iterator[str]:
         yield from _memory(memory)
     for queue in program.queues:
         name = queue.name
-        if queue.batch > 1:
+        if queue.batch > 1 or program.chooses:
             yield f"{name} = bound.queues[{queue.edge}]"
         yield f"{name}_push, {name}_pop = bound.queues[{queue.edge}].append, " + (
             f"bound.queues[{queue.edge}].popleft"
@@ -183,7 +184,7 @@ def _run(program: Program, text: Text) -> None:
                 text.add(f"{_STEP}settle()", f"{_STEP}rounds = {ROUNDS}")
             for block in program.blocks:
                 text.add(f"# {shown(block.title)}")
-                text.add(f"if turn <= {block.node}:")
+                text.add(f"if turn {'==' if program.chooses else '<='} {block.node}:")
                 with text.deeper():
                     _body(program, block, block.body, text)
             text.add("turn = 0")
@@ -367,6 +368,8 @@ def _expression(program: Program, expression: Expression) -> str:
             return f"({', '.join(f'{memory}_free[{place}]' for place in places)})"
         case Front(queue=name, place=place, column=column):
             return f"{name}[{place}][{queue_of(program, name).columns.index(column)}]"
+        case Number(header=header):
+            return f"{_expression(program, header)}.sequence"
         case FrontSlots(queue=name, count=count):
             at = queue_of(program, name).columns.index(Column.SLOT)
             return f"({', '.join(f'{name}[{place}][{at}]' for place in range(count))})"
