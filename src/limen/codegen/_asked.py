@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from limen.codegen._expressions import Binary, Described, Expression, Not
+from limen.codegen._expressions import Binary, Described, Expression, Not, Window
 from limen.codegen._program import Block, Histogram, Memory, Program, Queue
 from limen.codegen._statements import (
     If,
@@ -107,3 +107,14 @@ def makes_messages(program: Program) -> bool:
 
 def all_of(block: Block) -> Iterator[Statement]:
     return statements(block.body)
+
+
+def windows_of_arrays(program: Program) -> list[int]:
+    """Return the nodes that are given windows which lie in slots as arrays."""
+    found = set()
+    for expression in all_expressions(program):
+        if isinstance(expression, Window):
+            memory = queue_of(program, expression.queue).memory
+            if memory is not None and memory_of(program, memory).copies:
+                found.add(expression.node)
+    return sorted(found)

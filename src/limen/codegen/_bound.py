@@ -12,7 +12,7 @@ from limen.codegen._expressions import Column
 from limen.codegen._turns import Entry, World
 from limen.errors import NodeError
 from limen.memory import StaticMemoryManager
-from limen.message import Message, MessageFlags, MessageHeader
+from limen.message import Message, MessageFlags, MessageHeader, window_header
 from limen.node import Consumed, LookingContext, Output, Produced
 from limen.node.contract import StepContext
 from limen.types import MemoryClass, QoSClass, Ticks
@@ -35,6 +35,8 @@ class Bound:
         self.consumed = Consumed
         self.aged = _aged
         self.dues = world.dues
+        self.windows = world.windows
+        self.window_header = window_header
         self.slots = world.slots
         self.tensors = world.tensors
         self.array = np.ndarray
@@ -129,6 +131,37 @@ class BoundCalls:
             self._calls.clear()
         self._calls[into * len(self._outputs) + out] = call
         return call
+
+
+class Windows:
+    """Payloads of a window side by side: over their slots where those are neighbours, else copied.
+
+    Args:
+        into: Whose slots they lie in.
+        gather: Where they are copied together.
+        gathered: Told that they were.
+    """
+
+    def __init__(
+        self,
+        into: StaticMemoryManager,
+        gather: NDArray[np.generic],
+        gathered: Callable[[], None],
+    ) -> None:
+        self._views = into.views
+        self._runs = _runs(into, len(gather), into.run_to_read)
+        self._gather = gather
+        self._gathered = gathered
+
+    def __call__(self, slots: tuple[int, ...]) -> NDArray[np.generic]:
+        """Return the payloads of some slots, in order."""
+        found = self._runs.get(slots)
+        if found is not None:
+            return found
+        self._gathered()
+        for place, slot in enumerate(slots):
+            self._gather[place] = self._views[slot]
+        return self._gather
 
 
 class BatchCalls:

@@ -107,6 +107,9 @@ def _why_cold(plan: Plan, node: NodePlan) -> str | None:
             return why
     if node.owns_input:
         return "is handed copies"
+    late = any(plan.edges[e].default_ns is not None for e in edges_into(node))
+    if call.form is CallForm.WINDOW and (late or inputs[0].batching.is_none):
+        return "gives windows a deadline, or takes single messages as such"
     if call.form is CallForm.INFER:
         specs = [*(port.spec for port in inputs), *(port.spec for port in node.outputs)]
         tensors = all(isinstance(spec, TensorSpec) for spec in specs)
@@ -118,7 +121,7 @@ def _why_cold(plan: Plan, node: NodePlan) -> str | None:
 def _is_counted(plan: Plan, call: DirectCall, port: InputPlan) -> bool:
     """Whether an input's batches are of a number of items, few enough to write out."""
     batching = port.batching
-    if call.form is not CallForm.INFER or port.edge is None:
+    if call.form not in (CallForm.INFER, CallForm.WINDOW) or port.edge is None:
         return False
     capacity = plan.edges[port.edge].policy.caps.max_items
     return batching.stride == batching.max_items <= min(_LONGEST_BATCH, capacity)

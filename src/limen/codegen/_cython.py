@@ -39,6 +39,8 @@ from limen.codegen._expressions import (
     Stated,
     Var,
     View,
+    Window,
+    WindowHeader,
 )
 from limen.codegen._program import Block, Memory, Program, Queue
 from limen.codegen._statements import (
@@ -263,7 +265,7 @@ def _invoke(program: Program, block: Block, call: Invoke, text: Text) -> None:
     given = [_expression(program, argument) for argument in call.arguments]
     function = f"<PyObject *>call_{call.node}"
     match call.form:
-        case CallForm.PAYLOAD:
+        case CallForm.PAYLOAD | CallForm.WINDOW:
             text.add(f"second = {given[0]}", f"came = call_one({function}, <PyObject *>second)")
         case CallForm.PRODUCE:
             text.add(f"first = {given[0]}", f"came = call_one({function}, <PyObject *>first)")
@@ -394,6 +396,12 @@ def _expression(program: Program, expression: Expression) -> str:
             return f"({', '.join(slots)})"
         case Front(queue=name, place=place, column=column):
             return _front(queue_of(program, name), place, column)
+        case Window(node=node, queue=name, count=count):
+            return _window(program, node, queue_of(program, name), count)
+        case WindowHeader(queue=name, count=count):
+            queue = queue_of(program, name)
+            headers = [_front(queue, place, Column.HEADER) for place in range(count)]
+            return f"window_header(({', '.join(headers)},))"
         case Number(header=header):
             return f"({_expression(program, header)}).sequence"
         case FrontSlots(queue=name, count=count):
@@ -415,6 +423,18 @@ def _expression(program: Program, expression: Expression) -> str:
             return f"pauses_{node}()"
         case unreachable:
             assert_never(unreachable)
+
+
+def _window(program: Program, node: int, queue: Queue, count: int) -> str:
+    """Return a window's payloads: an array that lies in slots, or a tuple of objects."""
+    memory = None if queue.memory is None else memory_of(program, queue.memory)
+    column = Column.PAYLOAD if memory is None else Column.SLOT
+    places = [_front(queue, place, column) for place in range(count)]
+    if memory is not None and memory.copies:
+        return f"window_{node}(({', '.join(places)},))"
+    if memory is not None:
+        places = [f"{memory.name}_views[{place}]" for place in places]
+    return f"({', '.join(places)},)"
 
 
 def _made(operand: Var) -> str:

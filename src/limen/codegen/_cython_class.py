@@ -11,8 +11,18 @@ from limen.codegen._asked import (
     emits_arrays,
     has,
     makes_messages,
+    windows_of_arrays,
 )
-from limen.codegen._expressions import Aged, Column, Described, Fits, IsA, NextDue, Pauses
+from limen.codegen._expressions import (
+    Aged,
+    Column,
+    Described,
+    Fits,
+    IsA,
+    NextDue,
+    Pauses,
+    WindowHeader,
+)
 from limen.codegen._program import Program, Queue
 from limen.codegen._statements import Head, Lose, Miss
 from limen.codegen._text import Text
@@ -67,6 +77,10 @@ def objects_of(program: Program) -> Iterator[tuple[str, str]]:
         else:
             yield f"kind_{node}", f"bound.kinds[{node}]"
     calls = [call for block in program.blocks for call in calls_of(block)]
+    if any(isinstance(e, WindowHeader) for e in found):
+        yield "window_header", "bound.window_header"
+    for node in windows_of_arrays(program):
+        yield f"window_{node}", f"bound.windows[{node}]"
     for node in sorted({e.node for e in found if isinstance(e, NextDue)}):
         yield f"due_{node}", f"bound.dues[{node}]"
     if any(call.form is CallForm.FILL for call in calls):

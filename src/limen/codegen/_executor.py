@@ -252,6 +252,8 @@ class ProgramRuntime(SingleThreadRuntime):
             result = context.produced(0, failure, due)
         elif context.plan.kind is NodeKind.MODEL and isinstance(failure, Exception):
             result = context.infer_failed(failure)
+        elif context.plan.node.takes_windows:
+            result = context.go_on_window(lambda: self._answer(left))
         else:
             result = context.go_on(lambda: self._answer(left))
         self._finish_step(context, result, before, taken)

@@ -193,6 +193,34 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """The payloads at the front of a queue side by side, as one array or a tuple of objects.
+
+    Attributes:
+        node: Who is given them.
+        queue: Where they wait.
+        count: How many.
+    """
+
+    node: int
+    queue: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowHeader:
+    """The header of what is made of the messages at the front of a queue.
+
+    Attributes:
+        queue: Where they wait.
+        count: How many.
+    """
+
+    queue: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class FrontSlots:
     """The slots of the messages at the front of a queue, together; they are there.
 
@@ -308,6 +336,8 @@ Expression = (
     | Next
     | Front
     | Number
+    | Window
+    | WindowHeader
     | FrontSlots
     | NextSlots
     | Row
@@ -353,6 +383,8 @@ def operands(expression: Expression) -> Iterator[Var]:
             | Front()
             | Number()
             | FrontSlots()
+            | Window()
+            | WindowHeader()
             | Pauses()
         ):
             pass

@@ -44,7 +44,9 @@ class _Node:
             at.get(f"{name}_{what}", 0) for what in ("off", "made", "held")
         )
         self.due = at.get(f"{name}_due")
-        self.batch = 1 if self.is_source else context.plan.inputs[0].batching.max_items
+        # Of a batch, a model makes a result an item; of a window one is made.
+        per_item = context.plan.kind is NodeKind.MODEL
+        self.results = context.plan.inputs[0].batching.max_items if per_item else 1
 
 
 class _Edge:
@@ -222,7 +224,7 @@ class Handover:
             context = node.context
             context.counters.steps += count
             context.counters.calls += count
-            done = (count - (node.index == open_node)) * node.batch
+            done = (count - (node.index == open_node)) * node.results
             if node.is_source:
                 done = state[node.made] - context.made_by_port[0]
                 context.made_by_port[0] += done

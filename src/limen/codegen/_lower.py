@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from limen.codegen._batches import Batches
 from limen.codegen._cold import cold_nodes, edges_into, edges_of, has_timed, is_timed
 from limen.codegen._expressions import (
     Aged,
@@ -16,14 +17,12 @@ from limen.codegen._expressions import (
     Expression,
     Fits,
     Front,
-    FrontSlots,
     IsA,
     IsNone,
     Kind,
     Made,
     Next,
     NextDue,
-    NextSlots,
     Not,
     Number,
     Operator,
@@ -40,21 +39,18 @@ from limen.codegen._parts import (
     CREATION,
     FALSE,
     HEADER,
-    LATE,
     PAYLOAD,
     PUSHED,
     RESULT,
     ROOM,
     SLOT,
     TRUE,
-    Parts,
     every,
     is_held,
     kept,
     memory_of,
     since,
     size_of,
-    some_of,
 )
 from limen.codegen._program import (
     ASKED,
@@ -77,7 +73,6 @@ from limen.codegen._statements import (
     Free,
     Head,
     If,
-    Miss,
     Pop,
     Sample,
     Set,
@@ -113,7 +108,7 @@ _AHEAD = "ahead of turns: sources whose instants have come"
 
 
 @dataclass(slots=True)
-class _Lowering(Parts):
+class _Lowering(Batches):
     def program(self) -> Program:
         plan = self.plan
         self.cold = cold_nodes(plan)
@@ -141,8 +136,9 @@ class _Lowering(Parts):
     def _queue(self, edge: EdgePlan) -> Queue:
         memory = self._memory(edge)
         columns = [Column.HEADER, Column.PAYLOAD if memory is None else Column.SLOT]
-        closes = self.plan.nodes[edge.consumer.node].inputs[edge.consumer.port].batching
-        spans = closes.delta_ticks is not None
+        # What one edge keeps has to come along on those before it.
+        inputs = [port for node in self.plan.nodes for port in node.inputs]
+        spans = any(port.batching.delta_ticks is not None for port in inputs)
         if self._keeps_instants(edge) or spans:
             columns.append(Column.PUSHED)
         if self.plan.switches.histograms or spans:
@@ -203,8 +199,10 @@ class _Lowering(Parts):
         if node.kind is NodeKind.SOURCE:
             return Block(node.index, title, self._source(node, outs, rooms))
         into = queues[edges_into(node)[0]]
-        if into.batch > 1:
+        if into.batch > 1 and node.kind is NodeKind.MODEL:
             return Block(node.index, title, self._taking_batch(node, into, outs, rooms))
+        if node.node.takes_windows:
+            return Block(node.index, title, self._taking_window(node, into, outs, rooms))
         return Block(node.index, title, self._taking(node, into, outs, rooms))
 
     # Turns.
@@ -404,92 +402,6 @@ class _Lowering(Parts):
         ended = If(Binary(Operator.AND, closed, Not(ready)), (Exit(Why.DECIDE, index),))
         tests = [ready, *rooms]
         return (If(every(tests), kept(step), (ended, *self._pass(node))),)
-
-    def _taking_batch(
-        self,
-        node: NodePlan,
-        into: Queue,
-        outs: Sequence[tuple[EdgePlan, Queue]],
-        rooms: Sequence[Expression],
-    ) -> tuple[Statement, ...]:
-        """Run a model on a full batch; what closes one early is for the reference to see.
-
-        Nothing leaves the queue before the model has answered: after a failure it is all there.
-        """
-        index, edge, count = node.index, self.plan.edges[into.edge], into.batch
-        decide = (Exit(Why.DECIDE, index),)
-        targets = tuple(COLUMNS[column] for column in into.columns)
-        given = (FrontSlots(into.name, count), NextSlots(memory_of(outs), count))
-        step: list[Statement | None] = [If(Pauses(index), decide), *self._begin(node)]
-        for place in range(count):
-            if self.logs:
-                step.append(Set(HEADER, Front(into.name, place, Column.HEADER)))
-                step.append(self._note_edge(edge, "take"))
-        for place in range(count if self.plan.switches.histograms else 0):
-            pushed = Front(into.name, place, Column.PUSHED)
-            waited = Binary(Operator.SUBTRACT, NOW, pushed)
-            step.append(self._record(node, "wait", waited, count))
-        step += [
-            self._relieve(into),
-            self._begun(),
-            self._invoke(node, CallForm.INFER, given),
-            self._sample(node, outs),
-            self._record(node, "latency", since(BEGUN)),
-        ]
-        for place in range(count):
-            step += [
-                Pop(into.name, targets),
-                Set(into.length, Binary(Operator.SUBTRACT, into.length, Const(1))),
-                *self._emit(node, outs, None, place),
-                self._record(node, "age", since(CREATION)),
-                *self._deadline(node, edge),
-                Free(str(into.memory), SLOT),
-            ]
-        step += self._end(node)
-        ready = Binary(Operator.LESS, Const(count - 1), into.length)
-        some = Binary(Operator.LESS, Const(0), into.length)
-        pressed = Var(f"{into.name}_pressed", Kind.BOOL)
-        reasons: list[Expression] = [pressed]
-        full = kept(step)
-        delta = node.inputs[0].batching.delta_ticks
-        if delta is not None:
-            limit = Binary(Operator.ADD, Front(into.name, 0, Column.CREATION), Const(delta))
-            beyond = [
-                Binary(Operator.LESS, limit, Front(into.name, place, Column.CREATION))
-                for place in range(1, count)
-            ]
-            waited = Binary(Operator.ADD, Front(into.name, 0, Column.PUSHED), Const(delta))
-            reasons.append(Binary(Operator.AT_MOST, waited, NOW))
-            for place, test in enumerate(beyond, 1):
-                there = Binary(Operator.LESS, Const(place), into.length)
-                reasons.append(Binary(Operator.AND, there, test))
-            full = (If(some_of(beyond), decide), *full)
-        # With room for some of its results, the rest are staged.
-        tight = [
-            Binary(Operator.LESS, Const(queue.capacity - count), queue.length)
-            for edge, queue in outs
-            if edge.policy.admission is AdmissionPolicy.BLOCK
-        ]
-        if tight:
-            full = (If(some_of(tight), decide), *full)
-        early = (
-            If(Var(f"{into.name}_closed", Kind.BOOL), decide),
-            If(Binary(Operator.AND, some, some_of(reasons)), decide),
-        )
-        return (If(every([ready, *rooms]), full, (*early, *self._pass(node))),)
-
-    def _deadline(self, node: NodePlan, edge: EdgePlan) -> list[Statement | None]:
-        """Say how late a result is, where its edge gives messages a deadline."""
-        if edge.default_ns is None:
-            return []
-        return [
-            Set(LATE, Binary(Operator.SUBTRACT, since(PUSHED), Const(edge.default_ns))),
-            self._record(node, "lateness", LATE),
-            If(
-                Binary(Operator.LESS, Const(edge.slack_ns), LATE),
-                (Miss(node.index, HEADER, LATE),),
-            ),
-        ]
 
     def _call(
         self,

@@ -40,6 +40,7 @@ from limen.codegen._statements import (
     If,
     Invoke,
     Lose,
+    Miss,
     Note,
     Pop,
     Push,
@@ -211,6 +212,19 @@ class Parts:
         """Whether headers of a node's output state the sizes of its own payloads."""
         described = node.index in self.cold or not is_held(node.outputs[0].spec)
         return described or self._stated(node) is not None
+
+    def _deadline(self, node: NodePlan, edge: EdgePlan) -> list[Statement | None]:
+        """Say how late a result is, where its edge gives messages a deadline."""
+        if edge.default_ns is None:
+            return []
+        return [
+            Set(LATE, Binary(Operator.SUBTRACT, since(PUSHED), Const(edge.default_ns))),
+            self._record(node, "lateness", LATE),
+            If(
+                Binary(Operator.LESS, Const(edge.slack_ns), LATE),
+                (Miss(node.index, HEADER, LATE),),
+            ),
+        ]
 
     def _emit(
         self,

@@ -17,6 +17,7 @@ from limen.codegen._asked import (
     queue_of,
     trace_base,
     waits,
+    windows_of_arrays,
 )
 from limen.codegen._expressions import (
     Aged,
@@ -44,8 +45,10 @@ from limen.codegen._expressions import (
     Stated,
     Var,
     View,
+    Window,
+    WindowHeader,
 )
-from limen.codegen._program import Block, Memory, Program
+from limen.codegen._program import Block, Memory, Program, Queue
 from limen.codegen._statements import (
     Again,
     Claim,
@@ -133,6 +136,10 @@ def _bindings(program: Program) -> Iterator[str]:
             yield f"dtype_{node}, shape_{node} = bound.tensors[{node}]"
         else:
             yield f"kind_{node} = bound.kinds[{node}]"
+    if any(isinstance(e, WindowHeader) for e in found):
+        yield "window_header = bound.window_header"
+    for node in windows_of_arrays(program):
+        yield f"window_{node} = bound.windows[{node}]"
     for node in sorted({e.node for e in found if isinstance(e, NextDue)}):
         yield f"due_{node} = bound.dues[{node}]"
     for memory in program.memories:
@@ -368,6 +375,11 @@ def _expression(program: Program, expression: Expression) -> str:
             return f"({', '.join(f'{memory}_free[{place}]' for place in places)})"
         case Front(queue=name, place=place, column=column):
             return f"{name}[{place}][{queue_of(program, name).columns.index(column)}]"
+        case Window(node=node, queue=name, count=count):
+            return _window(program, node, queue_of(program, name), count)
+        case WindowHeader(queue=name, count=count):
+            at = queue_of(program, name).columns.index(Column.HEADER)
+            return f"window_header(({', '.join(f'{name}[{i}][{at}]' for i in range(count))}))"
         case Number(header=header):
             return f"{_expression(program, header)}.sequence"
         case FrontSlots(queue=name, count=count):
@@ -398,6 +410,18 @@ def _fits(program: Program, payload: str, node: int) -> str:
         f"(type({payload}) is array and {payload}.dtype is dtype_{node} "
         f"and {payload}.shape == shape_{node})"
     )
+
+
+def _window(program: Program, node: int, queue: Queue, count: int) -> str:
+    """Return a window's payloads: an array that lies in slots, or a tuple of objects."""
+    memory = None if queue.memory is None else memory_of(program, queue.memory)
+    at = queue.columns.index(Column.PAYLOAD if memory is None else Column.SLOT)
+    places = [f"{queue.name}[{place}][{at}]" for place in range(count)]
+    if memory is not None and memory.copies:
+        return f"window_{node}(({', '.join(places)}))"
+    if memory is not None:
+        places = [f"{memory.name}_views[{place}]" for place in places]
+    return f"({', '.join(places)},)"
 
 
 def _plain(made: str) -> str:

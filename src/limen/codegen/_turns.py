@@ -47,6 +47,7 @@ class World:
         slots: By memory.
         pauses: By node, whether it asks for a step of its own.
         dues: By node, asks a source with a schedule for its next instant.
+        windows: By node, what lays the arrays of a window side by side.
         contexts: By node, what a MESSAGE function is given beside the message.
         histograms: By name; a name may stand for several.
         sample: Charges the clock and reads it.
@@ -65,6 +66,7 @@ class World:
     slots: Mapping[str, Slots]
     pauses: Mapping[int, Callable[[], bool]]
     dues: Mapping[int, Callable[[], int]]
+    windows: Mapping[int, Callable[[tuple[int, ...]], NDArray[np.generic]]]
     contexts: Mapping[int, object]
     histograms: Mapping[str, Sequence[Histogram]]
     sample: Callable[[int], Ticks]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from limen.codegen._bound import BatchCalls, BoundCalls, CallContext
+from limen.codegen._bound import BatchCalls, BoundCalls, CallContext, Windows
 from limen.codegen._cold import root_of
 from limen.codegen._program import NEVER, Memory, Program
 from limen.codegen._turns import Slots, World
@@ -112,6 +112,7 @@ class RunWorld:
             slots={memory.name: self._slots(memory) for memory in self._program.memories},
             pauses=pauses,
             dues={c.plan.index: functools.partial(_next_due, c) for c in self.hot},
+            windows={c.plan.index: found for c in self.hot if (found := _windows(c)) is not None},
             contexts={c.plan.index: CallContext(c) for c in self.hot},
             histograms=histograms,
             sample=self._sample,
@@ -177,3 +178,13 @@ class RunWorld:
 def _next_due(context: NodeContext) -> int:
     due = context.next_due()
     return NEVER if due is None else due
+
+
+def _windows(context: NodeContext) -> Windows | None:
+    """Return what lays arrays side by side for a node that takes windows of them."""
+    if not (context.plan.node.takes_windows and context.links):
+        return None
+    into, gather = context.links[0].manager, context.gather
+    if not isinstance(into, StaticMemoryManager) or gather is None:
+        return None
+    return Windows(into, gather, context.counters.gathered)

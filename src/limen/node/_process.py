@@ -106,10 +106,14 @@ class ProcessNode(Node):
         if own.step is not ProcessNode.step or own._result is not ProcessNode._result:
             return None
         signature = self._read()
-        if len(signature.inputs) == 1 and own.process_message is not ProcessNode.process_message:
+        one_by_one = len(signature.inputs) == 1 and not self.takes_windows
+        if one_by_one and own.process_message is not ProcessNode.process_message:
             return DirectCall(CallForm.MESSAGE, self._handle)
-        if self.takes_windows or len(signature.inputs) != 1 or signature.fields:
+        if len(signature.inputs) != 1 or signature.fields:
             return None
+        if self.takes_windows:
+            window = DirectCall(CallForm.WINDOW, self._processor(), self._result)
+            return None if signature.with_out else window
         form = CallForm.FILL if signature.with_out else CallForm.PAYLOAD
         return DirectCall(form, self._processor(), self._result)
 

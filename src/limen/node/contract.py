@@ -62,6 +62,8 @@ class CallForm(enum.Enum):
     it returns a ``ProcessResult``."""
     FILL = "fill"
     """As PAYLOAD, and with the slot of its output as ``out``, which it may fill and return."""
+    WINDOW = "window"
+    """With payloads side by side; it returns what a PAYLOAD function does."""
     INFER = "infer"
     """With two arrays, batches of one item: it returns a call that computes one from the other."""
 

@@ -330,6 +330,31 @@ class NodeContext(NodeCalls):
             self._recover(header)
         return StepResult.MADE_PROGRESS
 
+    def go_on_window(self, answer: Callable[[], object]) -> StepResult:
+        """Go on behind a call that another executor made of the whole hold, as one window.
+
+        Args:
+            answer: Returns the ``ProcessResult`` of the call, or raises what it raised.
+        """
+        link = self.links[0]
+        held = tuple(link.hold)
+        header = window_header([one.header for one in held])
+        self.pushed = []
+        try:
+            dropped = self._settle_answer(answer, header)
+            self._note_result(header, [(link, one) for one in held], used=dropped is None)
+        except FailedCallError:
+            while link.hold:
+                link.drop("error")
+            self._recover(header)
+            return StepResult.MADE_PROGRESS
+        for _ in held:
+            if dropped is None:
+                link.consume()
+            else:
+                link.drop(dropped)
+        return StepResult.MADE_PROGRESS
+
     def infer_failed(self, error: Exception) -> StepResult:
         """Account for a call of a model that raised, made by another executor on the hold.
 

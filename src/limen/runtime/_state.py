@@ -98,11 +98,11 @@ class NodeState:
         items = 0
         if plan.inputs:
             items = gather_items(plan.node, plan.inputs[0].batching.max_items)
-        self._gather = _buffer(plan.inputs[0].spec, items) if items else None
+        self.gather = _buffer(plan.inputs[0].spec, items) if items else None
         # Of a model, whose arrays stay bound, nothing is tracked.
         self._lent_gather: LentBuffer | None = None
-        if ledger is not None and self._gather is not None and plan.kind is not NodeKind.MODEL:
-            self._lent_gather = LentBuffer(self._gather, f"a batch of {plan.name}", ledger)
+        if ledger is not None and self.gather is not None and plan.kind is not NodeKind.MODEL:
+            self._lent_gather = LentBuffer(self.gather, f"a batch of {plan.name}", ledger)
         is_model = plan.kind is NodeKind.MODEL
         self._scatter = _buffer(plan.outputs[0].spec, items) if items and is_model else None
 
@@ -318,15 +318,15 @@ class NodeState:
         size = self.plan.node.fixed_batch or len(tokens)
         view = manager.neighbours(tokens) if size == len(tokens) else None
         if view is None:
-            if self._gather is None:
+            if self.gather is None:
                 raise NodeError(f"{self.plan.name} takes no batches")
             self.counters.gathers += len(tokens) > 1
-            manager.gather(tokens, self._gather)
-            self._gather[len(tokens) : size] = 0
+            manager.gather(tokens, self.gather)
+            self.gather[len(tokens) : size] = 0
             if self._lent_gather is not None:
                 view = self._lent_gather.lend(size)
             else:
-                view = self._gather[:size]
+                view = self.gather[:size]
                 view.flags.writeable = False
         if self.plan.owns_input:
             self.counters.input_copies += 1
