@@ -108,3 +108,20 @@ def test_recording_keeps_nothing() -> None:
 def test_the_measure_of_memory_sees_a_recorder_that_keeps_its_values() -> None:
     kept: list[object] = []
     assert kept_bytes(lambda value: kept.append((value,)), rounds=200) > 4096
+
+
+def test_counting_keeps_nothing_however_many_there_are() -> None:
+    histogram, values = Histogram(), [number * 977 for number in range(400)]
+    for value in values:
+        histogram.record(value)
+    tracemalloc.start()
+    try:
+        # Beyond the small numbers that Python keeps anyway.
+        for _ in range(300):
+            for value in values:
+                histogram.record(value)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert histogram.count == 301 * len(values)
+    assert kept < 200, "two numbers, of the loops and of the count"

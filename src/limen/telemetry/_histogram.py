@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -54,7 +55,8 @@ class Histogram:
     __slots__ = ("_counts", "_max", "_min", "count", "overflow")
 
     def __init__(self) -> None:
-        self._counts = [0] * HISTOGRAM_BUCKETS
+        # An array: a list would keep a number of its own for every bucket.
+        self._counts = array("q", bytes(8 * HISTOGRAM_BUCKETS))
         self.count = 0
         self.overflow = 0
         self._min = 0
@@ -133,7 +135,8 @@ def record_all(noted: Sequence[tuple[array[int], Histogram]]) -> None:
         return
     # Copied: an array that lends its buffer could not be emptied.
     ns = np.maximum(np.concatenate([np.frombuffer(values, np.int64) for values, _ in noted]), 0)
-    starts = np.cumsum([0, *lengths[:-1]])
+    # NumPy's own sum would leave a name behind now and then.
+    starts = list(accumulate(lengths[:-1], initial=0))
     least, most = np.minimum.reduceat(ns, starts), np.maximum.reduceat(ns, starts)
     # A float's exponent and the first bits behind its point are what a bucket is, from the first
     # that is wider than 1 on. Up to 2^53 they are the integer's; beyond lies the overflow anyway.
