@@ -90,16 +90,16 @@ def positive(x: float) -> str | None:
 
 
 def chain_of(
-    source: limen.Source, function: Callable[..., object], policy: limen.EdgePolicy | None = None
+    source: limen.Source, function: Callable[..., object], sink: Counted | None = None
 ) -> tuple[limen.Graph, Counted]:
     """Return source -> 8 nodes -> sink."""
-    graph, sink = limen.Graph("chain8"), Counted()
+    graph, sink = limen.Graph("chain8"), Counted() if sink is None else sink
     names = [f"pass{number}" for number in range(HOPS)]
     graph.add("source", source)
     for name in names:
         graph.add(name, limen.node(function))
     graph.add("sink", sink)
-    graph.chain("source", *names, "sink", policy=policy or limen.EdgePolicy.block(CAPACITY))
+    graph.chain("source", *names, "sink", policy=limen.EdgePolicy.block(CAPACITY))
     return graph, sink
 
 
