@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,11 @@ def native_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     base = tmp_path_factory.getbasetemp()
     return (base.parent if base.name.startswith("popen-") else base) / "limen-native"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(native_cache: Path) -> Iterator[None]:
+    """Have what the tests compile, here and in processes that they start, kept there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIMEN_CACHE_DIR", str(native_cache))
+        yield

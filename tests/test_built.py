@@ -66,11 +66,12 @@ def test_a_graph_of_which_nothing_can_be_compiled_says_why(tmp_path: Path) -> No
     path = tmp_path / "timed.toml"
     path.write_text(
         'limen = 1\nname = "timed"\n[nodes.ramp]\ntype = "ramp"\nrate_hz = 10\ncount = 3\n'
+        '[nodes.ramp.policy]\nbudget = { tick_budget = "1ms" }\n'
         '[nodes.end]\ntype = "discard"\n[nodes.end.policy]\nbatching = { fixed = 2 }\n'
         '[[edges]]\nchain = ["ramp", "end"]\n'
     )
     done = command("build", path, "-o", tmp_path / "built")
-    assert_refused(done, "graph 'timed' has nothing to compile", "ramp keeps a schedule")
+    assert_refused(done, "graph 'timed' has nothing to compile", "ramp has a budget")
     assert "run it as it is" in done.stderr
     assert not (tmp_path / "built").exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 import os
 import signal
 import sys
@@ -57,15 +58,16 @@ def execute(
     Raises:
         LimenError: The graph is not valid, or a node could not start.
     """
-    runtime = make_runtime(
-        graph,
-        clock,
-        log,
-        telemetry=telemetry,
-        checked=checked,
-        target=target or graph.target or "auto",
-        built=built,
-    )
+    with _builds_told():
+        runtime = make_runtime(
+            graph,
+            clock,
+            log,
+            telemetry=telemetry,
+            checked=checked,
+            target=target or graph.target or "auto",
+            built=built,
+        )
     with (
         _signals(runtime.stop_handle) as received,
         _watched_stdout(runtime.stop_handle) as stdout,
@@ -87,6 +89,24 @@ def execute(
     )
     failed = failed or stdout.reader_is_gone
     return report, ExitCode.FAILED if failed else ExitCode.DONE
+
+
+@contextmanager
+def _builds_told() -> Iterator[None]:
+    """Say on a terminal why it takes seconds until anything is seen."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    log, handler = logging.getLogger("limen.native"), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("limen: %(message)s"))
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
 
 
 def settle(code: int) -> NoReturn:

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import importlib.machinery
 import importlib.util
+import logging
 import platform
 import shlex
 import shutil
@@ -21,6 +22,8 @@ from limen.codegen._cache import NativeCache, matches, read_manifest, write_mani
 from limen.errors import Code, ConfigurationError
 from limen.settings import cache_directory
 from limen.types import error_text
+
+_log = logging.getLogger("limen.native")
 
 _FLAGS: Final = ("-O2", "-fPIC", "-shared", "-fno-strict-aliasing", "-w")
 _PACKAGE: Final = "cython"
@@ -124,6 +127,7 @@ def _compile(source: str, digest: str, directory: Path) -> None:
     missing = why_not()
     if missing is not None:
         raise ConfigurationError(missing, code=Code.RESOURCE_UNAVAILABLE)
+    _log.info("native code of this graph is built, once: that takes some seconds")
     text = directory / f"{_module_name(digest)}.pyx"
     c_text = text.with_suffix(".c")
     text.write_text(source, encoding="utf-8")
@@ -143,7 +147,9 @@ def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return
-    lines = (done.stderr or done.stdout).strip().splitlines()[:_MOST_SHOWN]
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    # What went wrong comes last, behind warnings.
+    lines = [line for line in lines if not line.startswith("warning:")][-_MOST_SHOWN:]
     raise ConfigurationError(
         "\n".join([f"native code was not built: {Path(command[0]).name} failed", *lines]),
         code=Code.RESOURCE_UNAVAILABLE,
