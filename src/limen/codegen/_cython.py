@@ -42,7 +42,7 @@ from limen.codegen._expressions import (
     Window,
     WindowHeader,
 )
-from limen.codegen._program import Block, Memory, Program, Queue
+from limen.codegen._program import NEVER, Block, Memory, Program, Queue
 from limen.codegen._statements import (
     Again,
     Claim,
@@ -61,6 +61,7 @@ from limen.codegen._statements import (
     Set,
     Statement,
     Store,
+    Why,
 )
 from limen.codegen._support import SUPPORT
 from limen.codegen._text import Text, heading, shown
@@ -86,6 +87,7 @@ def print_cython(program: Program) -> str:
     text.add(f"# cython: {', '.join(_DIRECTIVES)}")
     text.add(*heading(program, "native"), "")
     text.add(*SUPPORT.replace("BUCKETS", str(HISTOGRAM_BUCKETS)).split("\n"), "", "")
+    text.add("cdef enum:", *(f"    {why.name} = {number}" for why, number in WHY.items()), "", "")
     text.add("cdef class Turns:")
     with text.deeper():
         text.add('"""Takes the turns of the graph; what its names stand for is given once."""', "")
@@ -190,9 +192,9 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
         case Lose(edge=edge, counter=counter, what=what, reason=reason):
             text.add(f"lost({edge}, {counter.name}, {what!r}, {reason!r})")
         case Exit(why=why, node=node):
-            if WHY[why] == 2:
+            if why is Why.UNUSUAL:
                 text.add("failure = result")
-            text.add(f"why = {WHY[why]}", f"node = {node}", "break")
+            text.add(f"why = {why.name}", f"node = {node}", "break")
         case unreachable:
             assert_never(unreachable)
 
@@ -355,7 +357,7 @@ def _head(node: int, sequence: str, creation: str, size: int, target: Var, text:
 def _expression(program: Program, expression: Expression) -> str:
     match expression:
         case Const(value=value):
-            return str(value)
+            return "LLONG_MAX" if value == NEVER else str(value)
         case Var(name="attention"):
             return "size_of(attention)"
         case Var(name=name):

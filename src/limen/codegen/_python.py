@@ -48,7 +48,7 @@ from limen.codegen._expressions import (
     Window,
     WindowHeader,
 )
-from limen.codegen._program import Block, Memory, Program, Queue
+from limen.codegen._program import NEVER, Block, Memory, Program, Queue
 from limen.codegen._statements import (
     Again,
     Claim,
@@ -84,6 +84,10 @@ def print_python(program: Program) -> str:
     text = Text()
     text.add(*heading(program, "python"))
     text.add("", "from time import monotonic_ns", "")
+    text.add(f"{', '.join(why.name for why in WHY)} = range({len(WHY)})")
+    if any(e == Const(NEVER) for e in all_expressions(program)):
+        text.add(f"NEVER = {NEVER}")
+    text.add("")
     text.add("", "def make(bound):")
     with text.deeper():
         text.add(
@@ -174,7 +178,7 @@ def _run(program: Program, text: Text) -> None:
     text.add('"""Take turns from a node on; return why it was left, and at which node."""')
     text.add(*_spread(lasting, "state"))
     text.add("failure = header = payload = None", "pushed = slot = 0")
-    text.add("why, node = 0, turn")
+    text.add("why, node = DECIDE, turn")
     if program.ahead.body:
         text.add("asked = False")
     if program.histograms:
@@ -286,7 +290,7 @@ def _statement(program: Program, block: Block, statement: Statement, text: Text)
         case Exit(why=why, node=node):
             if why is Why.UNUSUAL:
                 text.add("failure = result")
-            text.add(f"why, node = {WHY[why]}, {node}", "break")
+            text.add(f"why, node = {why.name}, {node}", "break")
         case unreachable:
             assert_never(unreachable)
 
@@ -333,7 +337,7 @@ def _assignment(program: Program, target: Var, value: Expression) -> str:
 def _expression(program: Program, expression: Expression) -> str:
     match expression:
         case Const(value=value):
-            return str(value)
+            return "NEVER" if value == NEVER else str(value)
         case Var(name=name):
             return name
         case Binary(operator=operator, left=Const(value=left), right=Const(value=right)):
