@@ -173,10 +173,10 @@ def batched(
         made = read(number, now)
         if isinstance(made, SourceSignal):
             return made
-        payload = np.full(shape, number / 40, np.float32)
+        payload = np.full(shape, number / 150, np.float32)
         return Produced(payload, creation_tick=made.creation_tick, deadline_ns=made.deadline_ns)
 
-    graph.add("sensor", Sensor(every_ms, filled, spec=spec, count=40))
+    graph.add("sensor", Sensor(every_ms, filled, spec=spec, count=150))
     batching = limen.Batching.fixed_and_delta_t(3, "9ms")
     graph.add("model", node, limen.NodePolicy(sim_cost="3ms", batching=batching))
     graph.add("sink", sink, limen.NodePolicy(sim_cost="1ms"))

@@ -19,7 +19,7 @@ from limen.types import NodeIndex
 
 # Turns that cost the reference more than handing state over, and the most decisions to go without.
 _WORTH_IT = 2
-_LONGEST_REST = 64
+_LONGEST_REST = 16
 
 
 class _StopHandle(RuntimeStopHandle):
@@ -148,7 +148,7 @@ class ProgramRuntime(SingleThreadRuntime):
             self._unload(self._turns.interrupted())
             raise
         steps = self._unload(left)
-        if most is None and self.program.cold:
+        if most is None:
             few = steps < _WORTH_IT
             self._rest = min(2 * self._rest or 1, _LONGEST_REST) if few else 0
             self._left_alone = self._rest
