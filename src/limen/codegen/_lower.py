@@ -382,8 +382,9 @@ class _Lowering(Batches):
             If(Pauses(index), (Exit(Why.DECIDE, index),)) if pauses else None,
             *self._begin(node),
             Pop(into.name, tuple(targets)),
-            self._note_edge(self.plan.edges[into.edge], "take"),
+            # Ahead of the note, which may be interrupted: nobody may drain what was popped.
             Set(into.length, Binary(Operator.SUBTRACT, into.length, Const(1))),
+            self._note_edge(self.plan.edges[into.edge], "take"),
             self._relieve(into),
             self._record(node, "wait", since(PUSHED)),
             Sample() if self._is_lazy and looks else None,
