@@ -132,7 +132,7 @@ def _take(program: Program, text: Text) -> None:
     text.add("finally:")
     with text.deeper():
         text.add(*(f"self.{name} = {name}" for name in [*lasting, *heads]))
-        text.add("self.header, self.payload = header, payload")
+        text.add("self.header, self.payload, self.asked = header, payload, asked")
         text.add("self.slot, self.pushed, self.failure = slot, pushed, failure")
     text.add("if why < 0:", "    again()")
     text.add("return why, node")

@@ -95,7 +95,7 @@ def print_fields(program: Program, text: Text) -> None:
         text.add(f"cdef object {name}")
     text.add(
         *("cdef long long epoch", "cdef object header, payload, failure"),
-        *("cdef long long pushed", "cdef long long slot"),
+        *("cdef long long pushed", "cdef long long slot", "cdef readonly long long asked"),
     )
     for memory in program.memories:
         name = memory.name

@@ -9,7 +9,7 @@ from typing import Protocol
 from limen.codegen._bound import Bound, entry_values, waiting_of
 from limen.codegen._program import Program
 from limen.codegen._statements import Why
-from limen.codegen._turns import LAST_PLACE, Entry, Left, Pending, Turns, World
+from limen.codegen._turns import LAST_PLACE, NOBODY, Entry, Left, Pending, Turns, World
 from limen.types import MessageToken, Ticks
 
 _WHY = tuple(Why)
@@ -17,6 +17,8 @@ _WHY = tuple(Why)
 
 class _Compiled(Protocol):
     """What the printed class has."""
+
+    asked: int
 
     def load(self, state: list[int]) -> None: ...
     def store(self) -> list[int]: ...
@@ -56,7 +58,9 @@ class NativeTurns(Turns):
 
     def interrupted(self) -> Left:
         """Say where an exception left ``take`` that is none of a node's."""
-        return Left(Why.INTERRUPTED, self.state[LAST_PLACE], *self._compiled.pending())
+        # A source that is asked ahead of turns is not the node whose turn was last.
+        node = NOBODY if self._compiled.asked else self.state[LAST_PLACE]
+        return Left(Why.INTERRUPTED, node, *self._compiled.pending())
 
     def fill(self, queue: int, waiting: Sequence[Entry]) -> None:
         """Put what waits on an edge into its queue, oldest first; the queue is empty."""

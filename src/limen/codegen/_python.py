@@ -203,6 +203,8 @@ def _run(program: Program, text: Text) -> None:
     with text.deeper():
         text.add(*_gather(lasting, "state[:]"))
         text.add("bound.pending = header, payload, slot, pushed, failure")
+        if program.ahead.body:
+            text.add("bound.asked = asked")
         if program.histograms:
             text.add("settle()")
     text.add("return why, node")

@@ -15,6 +15,7 @@ from limen.codegen._statements import Why
 from limen.codegen._text import shown
 from limen.codegen._turns import (
     LAST_PLACE,
+    NOBODY,
     NOTHING_PENDING,
     Entry,
     Left,
@@ -66,7 +67,9 @@ class PythonTurns(Turns):
     def interrupted(self) -> Left:
         """Say where an exception left ``take`` that is none of a node's."""
         pending, self._bound.pending = self._bound.pending, NOTHING_PENDING
-        return Left(Why.INTERRUPTED, self.state[LAST_PLACE], *pending)
+        # A source that is asked ahead of turns is not the node whose turn was last.
+        node = NOBODY if self._bound.asked else self.state[LAST_PLACE]
+        return Left(Why.INTERRUPTED, node, *pending)
 
     def fill(self, queue: int, waiting: Sequence[Entry]) -> None:
         """Put what waits on an edge into its queue, oldest first; the queue is empty."""
@@ -106,6 +109,7 @@ class _PythonBound(Bound):
         }
         self.free: dict[str, deque[MessageToken]] = {m.name: deque() for m in program.memories}
         self.pending = NOTHING_PENDING
+        self.asked = False
         self.histograms = {h.name: array("q") for h in program.histograms}
         self._kept = world.histograms
         self._settled = [

@@ -90,7 +90,7 @@ class Left(NamedTuple):
 
     Attributes:
         why: What is left to the reference.
-        node: The node whose turn it is, or was.
+        node: The node whose turn it is, or was; ``NOBODY`` where an interrupt left none at work.
         header: Of the message that a node was called with.
         payload: Its payload, where a queue held that.
         slot: Its slot, where a queue held that.
@@ -154,3 +154,6 @@ def lasting_variables(program: Program) -> list[Var]:
 
 LAST_PLACE: Final = 2
 """Where ``lasting_variables`` has the node that was stepped last."""
+
+NOBODY: Final = -1
+"""The node of an exit at which none was called on what it had taken."""
