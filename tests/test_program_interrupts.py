@@ -8,7 +8,7 @@ import pytest
 import limen
 from limen.app import make_runtime
 from limen.codegen import available_targets
-from limen.errors import NodeError
+from limen.errors import LifecycleError, NodeError
 from limen.node import Produced, SourceSignal
 from limen.platform import SimClock
 from limen.policy import EdgePolicy
@@ -125,3 +125,14 @@ def test_a_schedule_that_fails_leaves_others_what_they_did(target: str) -> None:
     wanted = beside("reference", failing(), NodeError)
     assert wanted[0]
     assert beside(target, failing(), NodeError) == wanted
+
+
+@pytest.mark.parametrize("target", available_targets())
+def test_nothing_is_stepped_before_the_start(target: str) -> None:
+    graph = limen.Graph("line")
+    graph.add("source", Lists()).add("sink", limen.io.Discard()).chain("source", "sink")
+    runtime = make_runtime(graph, clock=SimClock(), target=target)
+    for go in (runtime.step, runtime.advance):
+        with pytest.raises(LifecycleError, match="new"):
+            go()
+    assert runtime.statistics().nodes[0].steps == 0

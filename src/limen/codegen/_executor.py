@@ -132,7 +132,7 @@ class ProgramRuntime(SingleThreadRuntime):
         """
         # Whoever asks for the reference behind this line is heard: a stop is looked at next.
         self._attention.clear()
-        if not self._enters or self._rests(most) or not self._has_turn():
+        if not (self._enters and self._started) or self._rests(most) or not self._has_turn():
             return False
         due = self._due()
         if not self._may_enter(due):
