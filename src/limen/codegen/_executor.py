@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from limen.codegen._handover import Handover
-from limen.codegen._program import NEVER, Program
+from limen.codegen._program import LATEST, Program
 from limen.codegen._statements import Why
 from limen.codegen._turns import Left, Turns, World
 from limen.codegen._world import RunWorld
@@ -213,7 +213,7 @@ class ProgramRuntime(SingleThreadRuntime):
                 tick = context.next_due()
                 if tick is not None:
                     due.append(tick)
-        return min(due, default=NEVER)
+        return min([*due, LATEST])
 
     def _may_enter(self, due: int) -> bool:
         """Whether all that the Program's blocks leave out is not the case now."""
@@ -233,6 +233,8 @@ class ProgramRuntime(SingleThreadRuntime):
                 return False
             headers = [link.consumer.header_at(index) for index in range(link.waiting)]
             if any(h.deadline_ns is not None or h.max_age_ns is not None for h in headers):
+                return False
+            if any(h.creation_tick >= LATEST for h in headers):
                 return False
         return True
 

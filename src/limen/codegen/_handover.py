@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from limen.codegen._program import NEVER, Memory, Program, Queue
+from limen.codegen._program import LATEST, NEVER, Memory, Program, Queue
 from limen.codegen._statements import Why
 from limen.codegen._turns import Entry, Left, Turns, lasting_variables
 from limen.codegen._world import RunWorld
@@ -175,7 +175,7 @@ class Handover:
                 state[node.off] = off
                 if node.due is not None:
                     due_tick = None if off else node.context.next_due()
-                    state[node.due] = NEVER if due_tick is None else due_tick
+                    state[node.due] = NEVER if due_tick is None else min(due_tick, LATEST)
                 state[node.made] = node.context.made_by_port[0]
                 state[node.held] = self._judge.held_back[node.index]
         for port in self._ports:

@@ -170,6 +170,9 @@ OWN = (TURN, LAST, NOW, DUE, SOON, ASKED, ATTENTION)
 NEVER: Final = (1 << 63) - 1
 """An instant that does not come."""
 
+LATEST: Final = 1 << 62
+"""From this instant on the reference decides: 64 bits hold what a Program adds to earlier ones."""
+
 
 def verify_program(program: Program) -> None:
     """Check what every Program must satisfy; a failure is a defect of whoever lowered it.

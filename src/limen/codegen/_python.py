@@ -48,7 +48,7 @@ from limen.codegen._expressions import (
     Window,
     WindowHeader,
 )
-from limen.codegen._program import NEVER, Block, Memory, Program, Queue
+from limen.codegen._program import LATEST, NEVER, Block, Memory, Program, Queue
 from limen.codegen._statements import (
     Again,
     Claim,
@@ -434,7 +434,7 @@ def _plain(made: str) -> str:
     """Return the test that a source stated nothing but a payload."""
     unset = " and ".join(f"{made}.{name} is None" for name in UNSTATED)
     usual = f"{made}.qos is usual_qos and not {made}.degrade_allowed"
-    stated = f"(type({made}.creation_tick) is int and {made}.creation_tick >= 0)"
+    stated = f"(type({made}.creation_tick) is int and 0 <= {made}.creation_tick < {LATEST})"
     timed = f"({made}.creation_tick is None or {stated})"
     return f"type({made}) is produced and {timed} and {unset} and {usual}"
 

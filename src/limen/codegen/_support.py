@@ -86,13 +86,13 @@ cdef extern from *:
         return 1;
     }
 
-    /* A whole number from 0 on; -1 for anything else. */
+    /* A whole number from 0 on that more can be added to; -1 for anything else. */
     static inline long long whole_number(PyObject *number) {
         long long value;
         if (!PyLong_CheckExact(number)) return -1;
         value = PyLong_AsLongLong(number);
         if (value < 0) PyErr_Clear();
-        return value < 0 ? -1 : value;
+        return value < 0 || value >> 62 ? -1 : value;
     }
 
     /* Whether a source stated no more than a payload and when it was made. */

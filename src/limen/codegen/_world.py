@@ -9,7 +9,7 @@ import numpy as np
 
 from limen.codegen._bound import BatchCalls, BoundCalls, CallContext, Windows
 from limen.codegen._cold import root_of
-from limen.codegen._program import NEVER, Memory, Program
+from limen.codegen._program import LATEST, NEVER, Memory, Program
 from limen.codegen._turns import Slots, World
 from limen.errors import NodeError
 from limen.memory import HeapMemoryManager, StaticMemoryManager
@@ -177,7 +177,7 @@ class RunWorld:
 
 def _next_due(context: NodeContext) -> int:
     due = context.next_due()
-    return NEVER if due is None else due
+    return NEVER if due is None else min(due, LATEST)
 
 
 def _windows(context: NodeContext) -> Windows | None:
