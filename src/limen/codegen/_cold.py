@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from limen.node import CallForm, DirectCall, NodeKind, SourceNode
+from limen.codegen._reads import replaces
+from limen.node import CallForm, DirectCall, NodeKind, SinkNode, SourceNode
 from limen.policy import AdmissionPolicy, Periodic
 from limen.scheduling import EdgePlan, InputPlan, NodePlan, OutputPlan, Plan
 from limen.types import NodeIndex, TensorSpec
@@ -14,6 +15,9 @@ _COPIED = (np.ndarray, np.generic, bytearray, memoryview)
 
 _LONGEST_BATCH = 16
 """Items of a batch whose results are written out one by one."""
+
+_REPLACED = frozenset({"try_produce", "process", "process_batch", "consume", "consume_from"})
+"""Functions of users that are bound once, by name."""
 
 _NANOSECONDS = 1_000_000_000
 """Ticks a second of a clock whose instants need no conversion."""
@@ -77,6 +81,8 @@ def _why_cold(plan: Plan, node: NodePlan) -> str | None:
     call = node.node.direct_call()
     if call is None:
         return "has a step of its own"
+    if _is_replaced(node):
+        return "is given another function as it runs"
     inputs = [port for port in node.inputs if port.edge is not None]
     if len(inputs) != len(node.inputs) or len(inputs) > 1 or len(node.outputs) > 1:
         return "has several inputs or outputs"
@@ -116,6 +122,14 @@ def _why_cold(plan: Plan, node: NodePlan) -> str | None:
         if not tensors or node.node.fixed_batch not in (None, inputs[0].batching.max_items):
             return "fills batches up"
     return None
+
+
+def _is_replaced(node: NodePlan) -> bool:
+    match node.node:
+        case SourceNode(source=owner) | SinkNode(sink=owner):
+            return replaces(owner, _REPLACED)
+        case owner:
+            return replaces(owner, _REPLACED)
 
 
 def _is_counted(plan: Plan, call: DirectCall, port: InputPlan) -> bool:

@@ -1,4 +1,4 @@
-"""Whether a function looks at an argument: what nobody looks at need not be made."""
+"""What bytecode tells of users' functions: which argument one reads, which one is replaced."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import dis
 from collections.abc import Callable
 from types import FunctionType, MethodType
 
-_SEES_ALL = frozenset({"locals", "vars", "eval", "exec", "dir", "_getframe", "currentframe"})
+_SEES_ALL = frozenset(
+    {
+        *("locals", "vars", "eval", "exec", "dir", "_getframe", "currentframe", "stack"),
+        *("breakpoint", "set_trace"),
+    }
+)
 
 
 def reads(function: Callable[..., object], place: int) -> bool:
@@ -41,3 +46,31 @@ def _names(instruction: dis.Instruction, name: str) -> bool:
         return False
     found = instruction.argval
     return name in found if isinstance(found, tuple) else name == found
+
+
+def replaces(owner: object, names: frozenset[str]) -> bool:
+    """Whether an object assigns one of its own functions while it runs.
+
+    Called by the lowering: whoever is bound to a function once would go on calling the old one.
+    What ``__init__`` assigns is there before anybody is bound.
+
+    Args:
+        owner: Whose functions they are.
+        names: Of the functions.
+    """
+    return any(
+        _assigns(member, names)
+        for kind in type(owner).__mro__
+        if kind.__module__.partition(".")[0] != "limen"
+        for name, member in vars(kind).items()
+        if name != "__init__"
+    )
+
+
+def _assigns(member: object, names: frozenset[str]) -> bool:
+    if not isinstance(member, FunctionType) or names.isdisjoint(member.__code__.co_names):
+        return False
+    return any(
+        instruction.opname == "STORE_ATTR" and instruction.argval in names
+        for instruction in dis.get_instructions(member)
+    )
