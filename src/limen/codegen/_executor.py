@@ -130,8 +130,6 @@ class ProgramRuntime(SingleThreadRuntime):
         Args:
             most: 1 to have it step one node at most; None for as many as it can.
         """
-        # Whoever asks for the reference behind this line is heard: a stop is looked at next.
-        self._attention.clear()
         if not (self._enters and self._started) or self._rests(most) or not self._has_turn():
             return False
         due = self._due()
@@ -147,6 +145,9 @@ class ProgramRuntime(SingleThreadRuntime):
             # An interrupt inside a call: what it was given is given up when the run is stopped.
             self._unload(self._turns.interrupted())
             raise
+        finally:
+            # Whoever asks from here on is heard: the reference decides next.
+            self._attention.clear()
         steps = self._unload(left)
         if most is None:
             few = steps < _WORTH_IT

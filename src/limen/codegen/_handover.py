@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -64,6 +65,7 @@ class _Edge:
         self.lost = at.get(f"{queue.name}_lost")
         self.pressed = at.get(f"{queue.name}_pressed")
         self.refuses = link.plan.policy.admission is AdmissionPolicy.DROP_NEWEST
+        self.loaded = 0
         latest = link.plan.policy.retention is RetentionMode.MAILBOX
         self.eviction = Refusal.SUPERSEDED if latest else Refusal.CAPACITY
 
@@ -188,6 +190,7 @@ class Handover:
             state[slots.least] = len(free)
         for edge in self._edges:
             link = edge.link
+            edge.loaded = link.waiting
             if link.waiting:
                 waiting = link.lend(in_slots=edge.in_slots)
                 turns.fill(edge.queue.edge, waiting)
@@ -223,8 +226,10 @@ class Handover:
                 continue
             context = node.context
             context.counters.steps += count
-            context.counters.calls += count
-            done = (count - (node.index == open_node)) * node.results
+            is_open = node.index == open_node
+            # A call that an interrupt broke off counts nowhere.
+            context.counters.calls += count - (is_open and left.why is Why.INTERRUPTED)
+            done = (count - is_open) * node.results
             if node.is_source:
                 done = state[node.made] - context.made_by_port[0]
                 context.made_by_port[0] += done
@@ -243,10 +248,21 @@ class Handover:
             edge.queue.edge: turns.drain(edge.queue.edge, self._journal.tick)
             for edge in self._edges
         }
+        if left.why is Why.INTERRUPTED:
+            self._mend(state, left.node, waits, steps, emitted)
+        flying = False
         for slots in self._slots:
-            self._take_back_slots(turns, slots, left, waits, emitted)
+            flying = self._take_back_slots(turns, slots, left, waits, emitted) or flying
         for edge in self._edges:
-            self._take_back(state, edge, waits[edge.queue.edge], left, steps, emitted, open_node)
+            waiting = waits[edge.queue.edge]
+            in_flight = 0
+            gone = self._gone(state, edge, waiting, emitted)
+            if edge.consumer == open_node:
+                in_flight = self._put_back(edge, waiting, left, steps, gone, flying=flying)
+            elif left.why is Why.INTERRUPTED:
+                # It may have counted a step, and got no further.
+                steps[edge.consumer] = gone // edge.queue.batch
+            self._take_back(state, edge, waiting, steps, emitted, in_flight)
         total = sum(steps.values())
         if not self._logs:
             self._journal.steps += total
@@ -263,19 +279,14 @@ class Handover:
         state: Sequence[int],
         edge: _Edge,
         waiting: list[Entry],
-        left: Left,
         steps: Mapping[int, int],
         emitted: Mapping[int, int],
-        open_node: int,
+        in_flight: int,
     ) -> None:
         link, queue = edge.link, edge.queue
         taken, offered = steps.get(edge.consumer, 0), emitted.get(edge.producer, 0)
         if not (waiting or taken or offered):
             return
-        in_flight = edge.consumer == open_node
-        if in_flight and left.header is not None and queue.batch == 1:
-            payload = left.slot if edge.in_slots else left.payload
-            waiting.insert(0, (left.header, payload, left.pushed))
         lost = 0 if edge.lost is None else state[edge.lost] - edge.lost_so_far
         kept = link.pressed and not taken
         pressed = kept if edge.pressed is None else bool(state[edge.pressed])
@@ -285,7 +296,7 @@ class Handover:
             evicted=0 if edge.refuses else lost,
             eviction=edge.eviction,
             taken=taken * queue.batch,
-            in_flight=queue.batch if in_flight else 0,
+            in_flight=in_flight,
             peak=state[edge.peak],
             pressed=pressed,
         )
@@ -296,6 +307,79 @@ class Handover:
         ]
         link.take_back(described, done, in_slots=in_slots)
 
+    def _gone(
+        self,
+        state: Sequence[int],
+        edge: _Edge,
+        waiting: Sequence[Entry],
+        emitted: Mapping[int, int],
+    ) -> int:
+        """Return how many messages have been popped from an edge, by what it had and has."""
+        lost = 0 if edge.lost is None else state[edge.lost] - edge.lost_so_far
+        return edge.loaded + emitted.get(edge.producer, 0) - lost - len(waiting)
+
+    def _put_back(
+        self,
+        edge: _Edge,
+        waiting: list[Entry],
+        left: Left,
+        steps: dict[int, int],
+        gone: int,
+        *,
+        flying: bool,
+    ) -> int:
+        """Put what a node was called with back in front; how many messages that are.
+
+        Args:
+            edge: Where it came from.
+            waiting: What waits there.
+            left: How and where the Program was left.
+            steps: Of each node.
+            gone: How many messages have been popped.
+            flying: Whether its slot is its own still.
+        """
+        batch = edge.queue.batch
+        if left.why is Why.INTERRUPTED:
+            # It may have been broken off ahead of a pop, or behind some of a batch.
+            popped = gone - (steps[edge.consumer] - 1) * batch
+            if batch > 1:
+                return max(0, batch - popped)
+            if popped < 1:
+                steps[edge.consumer] -= 1
+                return 0
+            if edge.in_slots and not flying:
+                return 0
+        if batch > 1:
+            return batch
+        if left.header is None:
+            return 0
+        payload = left.slot if edge.in_slots else left.payload
+        waiting.insert(0, (left.header, payload, left.pushed))
+        return 1
+
+    def _mend(
+        self,
+        state: Sequence[int],
+        open_node: int,
+        waits: Mapping[int, Sequence[Entry]],
+        steps: Mapping[int, int],
+        emitted: dict[int, int],
+    ) -> None:
+        """Count what a node had emitted that was broken off between two lines.
+
+        What waits behind it is certain, and so is what was taken from there.
+        """
+        for edge in self._edges:
+            if edge.producer != open_node:
+                continue
+            lost = 0 if edge.lost is None else state[edge.lost] - edge.lost_so_far
+            taken = steps.get(edge.consumer, 0) * edge.queue.batch
+            offered = taken + len(waits[edge.queue.edge]) + lost - edge.loaded
+            more = offered - emitted.get(open_node, 0)
+            if more > 0:
+                emitted[open_node] = offered
+                edge.port.emitted += more
+
     def _take_back_slots(
         self,
         turns: Turns,
@@ -303,37 +387,52 @@ class Handover:
         left: Left,
         waits: Mapping[int, Sequence[Entry]],
         emitted: Mapping[int, int],
-    ) -> None:
-        """Take back the free slots of an output, and count what was stored in others."""
+    ) -> bool:
+        """Take back the free slots of an output, and count what was stored in others.
+
+        Returns:
+            Of an interrupt, whether the slot that a node was at is still its own here.
+        """
         memory, manager = slots.memory, slots.port.manager
         free = turns.give_back(memory.name)
         if not memory.in_turn:
             free.reverse()
+        flying = False
         if left.why is Why.INTERRUPTED:
-            # It may have been broken off between a claim and a push.
-            free += self._lost_slots(slots, left, free, waits)
+            held = self._held_slots(slots, waits)
+            # It may have been broken off between a claim and a push, or behind a free.
+            kept = {*free, *held}
+            lost = [MessageToken(slot) for slot in range(memory.depth) if slot not in kept]
+            is_open = any(link.plan.consumer.node == left.node for link in slots.port.links)
+            shared = memory.is_shared and left.slot < memory.depth
+            own = shared and slots.port.slots.shares[MessageToken(left.slot)] > held[left.slot]
+            if is_open and (own or left.slot in lost):
+                lost = [slot for slot in lost if slot != left.slot]
+                held[left.slot] += 1
+                flying = True
+            free += lost
+            if memory.is_shared:
+                for slot in range(memory.depth):
+                    slots.port.slots.shares[MessageToken(slot)] = held[slot]
         manager.take_back_free(
             free,
             stored=emitted.get(memory.node, 0),
             copies=0 if slots.copies is None else turns.state[slots.copies],
         )
         manager.raise_peak(memory.depth - turns.state[slots.least])
+        return flying
 
-    def _lost_slots(
-        self,
-        slots: _Slots,
-        left: Left,
-        free: Sequence[MessageToken],
-        waits: Mapping[int, Sequence[Entry]],
-    ) -> list[MessageToken]:
-        """Return the slots that nobody holds any more and that are not free either."""
-        kept: set[object] = {left.slot, *free}
+    def _held_slots(self, slots: _Slots, waits: Mapping[int, Sequence[Entry]]) -> Counter[int]:
+        """Return how many edges hold each slot of an output."""
+        held: Counter[int] = Counter()
         for link in slots.port.links:
-            kept.update(place for _, place, _ in waits.get(link.plan.index, ()))
-            kept.update(link.consumer.try_peek_at(index) for index in range(link.waiting))
-            kept.update(held.token for held in link.hold)
-            kept.update(link.staged)
-        return [MessageToken(slot) for slot in range(slots.memory.depth) if slot not in kept]
+            held.update(
+                place for _, place, _ in waits.get(link.plan.index, ()) if isinstance(place, int)
+            )
+            held.update(link.consumer.try_peek_at(index) for index in range(link.waiting))
+            held.update(one.token for one in link.hold)
+            held.update(link.staged)
+        return held
 
 
 def _payload_at(port: OutputPort, place: object) -> object:

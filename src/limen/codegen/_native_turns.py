@@ -10,6 +10,7 @@ from limen.codegen._bound import Bound, entry_values, waiting_of
 from limen.codegen._program import Program
 from limen.codegen._statements import Why
 from limen.codegen._turns import LAST_PLACE, NOBODY, Entry, Left, Pending, Turns, World
+from limen.errors import NodeError
 from limen.types import MessageToken, Ticks
 
 _WHY = tuple(Why)
@@ -44,6 +45,7 @@ class NativeTurns(Turns):
         super().__init__()
         self._compiled: _Compiled = module.Turns(Bound(world))
         self._columns = {queue.edge: queue.columns for queue in program.queues}
+        self._depths = {memory.name: memory.depth for memory in program.memories}
         self._shares = {name: slots.shares for name, slots in world.slots.items()}
         self._histograms = [world.histograms[h.name] for h in program.histograms]
 
@@ -72,6 +74,8 @@ class NativeTurns(Turns):
 
     def lend(self, memory: str, free: Sequence[MessageToken]) -> None:
         """Hand over the free slots of a memory, the one to be claimed next first."""
+        if len(free) > self._depths[memory]:
+            raise NodeError(f"memory {memory}: {len(free)} free slots of {self._depths[memory]}")
         self._compiled.lend(memory, list(free), self._shares[memory])
 
     def give_back(self, memory: str) -> list[MessageToken]:

@@ -152,8 +152,9 @@ class Parts:
         steps = self._state(f"n{node.index}_steps")
         last = Set(LAST, Const(node.index))
         return [
-            last if in_turn else If(Not(ASKED), (last,)),
+            # In this order: whose step an interrupt breaks off has counted it.
             Set(steps, Binary(Operator.ADD, steps, Const(1))),
+            last if in_turn else If(Not(ASKED), (last,)),
             self._note(node.index, "step", None),
         ]
 
