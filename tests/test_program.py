@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import bdb
 import dataclasses
 import itertools
 from collections.abc import Callable
+from types import FrameType
 
 import pytest
 
 import limen
 from limen.app import check
 from limen.codegen import ProgramRuntime, PythonTurns, lower_program, print_python
+from limen.codegen._turns import World
 from limen.message import Message
 from limen.node import Produced, SourceSignal
 from limen.platform import PlatformClock, SimClock
@@ -201,3 +204,37 @@ def test_a_text_says_any_name_in_a_comment_of_one_line(name: str) -> None:
     assert text.splitlines()[0].startswith("# Graph ")
     assert text.splitlines()[1].startswith("# Program ")
     compile(text, "text", "exec")
+
+
+class Stopping(bdb.Bdb):
+    """Notes where it stops, and what it sees there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, object]] = []
+
+    def user_line(self, frame: FrameType) -> None:
+        self.seen.append((frame.f_lineno, frame.f_locals.get("payload")))
+        self.set_continue()
+
+
+def test_a_breakpoint_works_in_the_text() -> None:
+    graph, _ = graph_of(("plus",), POLICIES["block"])
+    clock = SimClock()
+    plan = check(graph, clock)
+    program = lower_program(plan, clock="any")
+    turns: list[PythonTurns] = []
+
+    def bind(world: World) -> PythonTurns:
+        turns.append(PythonTurns(program, world))
+        return turns[0]
+
+    runtime = ProgramRuntime(plan, clock, program, bind)
+    lines = turns[0].text.splitlines()
+    place = 1 + next(n for n, line in enumerate(lines) if "result = call_1(payload)" in line)
+    debugger = Stopping()
+    assert debugger.set_break(turns[0].file, place) is None
+    # A debugger stops where it begins, once.
+    debugger.runcall(runtime.run)
+    stopped = [payload for line, payload in debugger.seen if line == place]
+    assert stopped == list(range(40))
