@@ -302,10 +302,15 @@ def clock(request: pytest.FixtureRequest) -> PlatformClock:
 def test_an_interrupt_leaves_the_run_and_everything_is_accounted_for(
     target: str, function: object, clock: PlatformClock
 ) -> None:
-    graph, source, sink = numbers(function)
+    graph, source, sink = numbers(function, count=10_000)
     runtime = make_runtime(graph, clock, target=target)
-    with pytest.raises(KeyboardInterrupt):
-        runtime.run()
+    # A process in the background may have been started with the signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            runtime.run()
+    finally:
+        signal.signal(signal.SIGINT, before)
     statistics = runtime.statistics()
     assert statistics.closes
     assert (source.closed, sink.closed) == (1, 1)
