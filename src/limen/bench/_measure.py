@@ -127,6 +127,10 @@ def interleaved(
     ]
 
 
+# Looked up in its enumeration at each message, it would cost as much as a hop.
+_END: Final = SourceSignal.END_OF_STREAM
+
+
 class Items(Source):
     """Gives messages that were made beforehand, as fast as there is room.
 
@@ -145,7 +149,7 @@ class Items(Source):
 
     def try_produce(self, now: Ticks) -> Produced | SourceSignal:
         """Return the next."""
-        return next(self._items, SourceSignal.END_OF_STREAM)
+        return next(self._items, _END)
 
 
 class Count(Sink):
