@@ -87,7 +87,39 @@ def _aged(header: MessageHeader, origin: Ticks) -> MessageHeader:
     return header if origin == header.origin_tick else header.with_origin(origin)
 
 
-class BoundCalls:
+class Bindings:
+    """Calls of a model that have been bound, for as long as it runs.
+
+    Args:
+        bind: Binds the model to two arrays.
+    """
+
+    def __init__(self, bind: Callable[..., object]) -> None:
+        self._bind = bind
+        self._calls: dict[tuple[int, int], Callable[[], object]] = {}
+        self._swaps = 0
+
+    def refresh(self, swaps: int) -> None:
+        """Forget what is bound to a model that does not run any more.
+
+        Args:
+            swaps: How often another model has been taken over so far.
+        """
+        if swaps != self._swaps:
+            self._swaps = swaps
+            self._calls.clear()
+
+    def _bound(
+        self, key: tuple[int, int], inp: NDArray[np.generic], out: NDArray[np.generic]
+    ) -> Callable[[], object]:
+        call = _called(self._bind(inp, out))
+        if len(self._calls) >= _MOST_CALLS:
+            self._calls.clear()
+        self._calls[key] = call
+        return call
+
+
+class BoundCalls(Bindings):
     """Calls of a model, bound to a slot of its input and one of its output each.
 
     Args:
@@ -102,35 +134,16 @@ class BoundCalls:
         inputs: Sequence[NDArray[np.generic]],
         outputs: Sequence[NDArray[np.generic]],
     ) -> None:
-        self._bind = bind
+        super().__init__(bind)
         self._inputs = inputs
         self._outputs = outputs
-        self._calls: dict[int, Callable[[], object]] = {}
-        self._swaps = 0
 
     def __call__(self, into: int, out: int) -> None:
         """Run the model from one slot to another."""
-        call = self._calls.get(into * len(self._outputs) + out)
+        call = self._calls.get((into, out))
         if call is None:
-            call = self._bound(into, out)
+            call = self._bound((into, out), self._inputs[into], self._outputs[out])
         call()
-
-    def refresh(self, swaps: int) -> None:
-        """Forget what is bound to a model that does not run any more.
-
-        Args:
-            swaps: How often another model has been taken over so far.
-        """
-        if swaps != self._swaps:
-            self._swaps = swaps
-            self._calls.clear()
-
-    def _bound(self, into: int, out: int) -> Callable[[], object]:
-        call = _called(self._bind(self._inputs[into], self._outputs[out]))
-        if len(self._calls) >= _MOST_CALLS:
-            self._calls.clear()
-        self._calls[into * len(self._outputs) + out] = call
-        return call
 
 
 class Windows:
@@ -164,7 +177,7 @@ class Windows:
         return self._gather
 
 
-class BatchCalls:
+class BatchCalls(Bindings):
     """Calls of a model on full batches, bound to where those lie.
 
     Args:
@@ -183,49 +196,24 @@ class BatchCalls:
         count: int,
         gathered: Callable[[], None],
     ) -> None:
-        self._bind = bind
-        self._views = into.views
-        self._inputs = _runs(into, count, into.run_to_read)
+        super().__init__(bind)
+        gather = np.zeros((count, *into.spec.fixed_shape), into.spec.dtype.numpy_dtype())
+        self._inputs = Windows(into, gather, gathered)
         self._outputs = _runs(out, count, out.run_to_write)
-        self._gather = np.zeros((count, *into.spec.fixed_shape), into.spec.dtype.numpy_dtype())
         self._scatter = np.zeros((count, *out.spec.fixed_shape), out.spec.dtype.numpy_dtype())
-        self._gathered = gathered
-        self._calls: dict[tuple[int, int], Callable[[], object]] = {}
-        self._swaps = 0
 
     def __call__(
         self, slots: tuple[int, ...], rooms: tuple[int, ...]
     ) -> NDArray[np.generic] | None:
         """Run the model on a batch; its results, None where they lie in their slots already."""
-        inp, out = self._inputs.get(slots), self._outputs.get(rooms)
-        if inp is None:
-            self._gathered()
-            inp = self._gather
-            for place, slot in enumerate(slots):
-                inp[place] = self._views[slot]
+        inp, out = self._inputs(slots), self._outputs.get(rooms)
         wanted = self._scatter if out is None else out
+        # All of them are kept: an identity stays that of its array.
         call = self._calls.get((id(inp), id(wanted)))
         if call is None:
-            call = self._bound(inp, wanted)
+            call = self._bound((id(inp), id(wanted)), inp, wanted)
         call()
         return wanted if out is None else None
-
-    def refresh(self, swaps: int) -> None:
-        """Forget what is bound to a model that does not run any more.
-
-        Args:
-            swaps: How often another model has been taken over so far.
-        """
-        if swaps != self._swaps:
-            self._swaps = swaps
-            self._calls.clear()
-
-    def _bound(self, inp: NDArray[np.generic], out: NDArray[np.generic]) -> Callable[[], object]:
-        call = _called(self._bind(inp, out))
-        if len(self._calls) >= _MOST_CALLS:
-            self._calls.clear()
-        self._calls[id(inp), id(out)] = call
-        return call
 
 
 def _runs(
