@@ -446,3 +446,45 @@ def test_a_model_is_bound_to_slots_in_native_code(tmp_path: Path) -> None:
     assert same(on_native, lambda: model(tmp_path, POLICIES["block"])) > 20
     assert same(on_native, lambda: model(tmp_path, EdgePolicy.drop_oldest(5), 3)) > 20
     assert same(on_native, lambda: model(tmp_path, EdgePolicy.block(5), 3, moody=True)) > 20
+
+
+class Swapping(Kept):
+    """Has another model taken over once some results have arrived."""
+
+    def __init__(self, node: InferenceModel, other: Path) -> None:
+        super().__init__()
+        self._node = node
+        self._other = other
+
+    def consume(self, message: Message, now: Ticks) -> None:
+        super().consume(message, now)
+        if len(self.got) == 10:
+            self._node.stage(self._other)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_model_that_is_replaced_answers_no_more(batch: int, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
+    changed, other = onnx.load(write_model(tmp_path, "mlp", "onnx")), tmp_path / "other.onnx"
+    for weights in changed.graph.initializer:
+        array = onnx.numpy_helper.to_array(weights)
+        if array.dtype == np.float32:
+            weights.CopyFrom(onnx.numpy_helper.from_array(array * np.float32(2), weights.name))
+    onnx.save(changed, other)
+
+    def graphs() -> tuple[limen.Graph, list[Kept]]:
+        graph, _ = model(tmp_path, EdgePolicy.block(5), batch)
+        node = next(spec.node for spec in graph.spec().nodes if spec.name == "model")
+        assert isinstance(node, InferenceModel)
+        made, sink = limen.Graph("swapped"), Swapping(node, other)
+        spec = node.resolve({}).inputs[0].spec
+        assert isinstance(spec, TensorSpec)
+        shape = spec.fixed_shape
+        made.add("source", Made(spec, lambda n: np.full(shape, n / 40, np.float32)))
+        made.add("model", node, limen.NodePolicy(batching=limen.Batching.fixed(batch)))
+        made.add("sink", sink)
+        made.chain("source", "model", "sink", policy=EdgePolicy.block(5))
+        return made, [sink]
+
+    assert same(on_python, graphs) > 20
