@@ -47,7 +47,7 @@ def preallocated(runtime: SingleThreadRuntime) -> int:
         for port in context.outputs:
             assert isinstance(port.manager, StaticMemoryManager)
             total += port.manager._array.nbytes
-        for buffer in (context._gather, context._scatter):
+        for buffer in (context.gather, context._scatter):
             total += 0 if buffer is None else buffer.nbytes
         ring = getattr(context.plan.node, "_ring", None)
         total += 0 if ring is None else ring.nbytes
