@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from limen._lazy import lazily
+from limen.node._c_form import CField, CForm, CTable
 from limen.node._function import FunctionNode, node
 from limen.node._process import ProcessNode
 from limen.node._results import Consumed, Output, Outputs, ProcessResult, Skip
@@ -36,6 +37,9 @@ else:
     )
 
 __all__ = [
+    "CField",
+    "CForm",
+    "CTable",
     "CallForm",
     "Consumed",
     "DirectCall",

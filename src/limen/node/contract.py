@@ -16,6 +16,7 @@ from limen import edge as edge_layer
 from limen import telemetry as telemetry_layer
 from limen.memory import HOST_ONLY, PlacementAcceptance
 from limen.message import BatchView, Message, MessageHeader
+from limen.node._c_form import CForm
 from limen.platform import PlatformClock
 from limen.policy import Activation, EdgePolicy
 from limen.types import MemoryClass, PayloadSpec, SequenceNumber, Ticks
@@ -376,6 +377,20 @@ class Node(abc.ABC):
 
         Asked once, after ``prepare``, by who generates a program; a program calls the function
         itself then, and not ``step``.
+        """
+        return None
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm | None:
+        """Return what the node is in C; None where it has no C form.
+
+        Asked once, after ``prepare``, by who prints a graph as C.
+
+        Args:
+            ports: As resolved.
+            clock: Converts durations to the ticks of the graph.
+
+        Raises:
+            LimenError: It has none for these ports; the remedy says what to do.
         """
         return None
 
