@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from limen.message import Message
-from limen.node import Sink
+from limen.node import CForm, NodePorts, Sink
 from limen.types import Ticks
 
 
@@ -12,3 +12,7 @@ class Discard(Sink):
 
     def consume(self, message: Message, now: Ticks) -> None:
         """Let the message go."""
+
+    def c_form(self, ports: NodePorts) -> CForm:
+        """Return what lets every message go."""
+        return CForm(call="return LIMEN_DONE;")

@@ -58,10 +58,19 @@ class CForm:
     returned well; at most ``max_emit`` times a port. It returns LIMEN_DONE, LIMEN_SKIP (its input
     counts as dropped), LIMEN_FAIL, LIMEN_TERMINAL, or ``limen_yield(call, tick)``.
 
+    A source writes to ``out`` instead, and returns LIMEN_MESSAGE, LIMEN_NOTHING, LIMEN_END or
+    LIMEN_READ_FAILED; it sees ``now``, and ``stated``, a ``limen_stated *`` for what it says of the
+    message. What infers batches (a node of kind MODEL) reads ``call->ins[i]`` and writes
+    ``call->outs[i]``, for ``call->items`` items. On simulated time, ``*cost`` (of a source) and
+    ``call->cost`` are what a call takes beyond its declared cost.
+
     Attributes:
         call: The body, without braces.
         state: Zeroed when the graph is initialised.
-        start: Statements on ``self`` that bring it to where it begins, also after a restart.
+        start: Statements on ``self`` that bring it to where it begins, also after a restart;
+            ``return false;`` where it cannot start.
+        due: Of a source with a schedule, the body of what returns its next instant, on ``self``.
+        states: What a source states of messages: ``deadline``, ``max_age``.
         tables: Its constants.
         code: Definitions at file scope that the body calls; names begin with the C name of what
             they are, as all graphs that use it may share a file.
@@ -71,6 +80,8 @@ class CForm:
     call: str
     state: tuple[CField, ...] = ()
     start: str = ""
+    due: str = ""
+    states: tuple[str, ...] = ()
     tables: tuple[CTable, ...] = ()
     code: str = ""
     headers: tuple[str, ...] = ()

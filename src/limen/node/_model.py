@@ -204,6 +204,13 @@ class InferenceModel(Node):
         return tuple(port_name(name) for name, _ in self.model.metadata.outputs)
 
     @property
+    def artifact(self) -> ModelArtifact:
+        """The model as it was read; valid after ``prepare``."""
+        if not isinstance(self._artifact, ModelArtifact):
+            self._artifact = ModelArtifact.from_path(self._artifact)
+        return self._artifact
+
+    @property
     def artifact_sha256(self) -> str | None:
         """Digest of the model file; None before it has been read."""
         return self._artifact.sha256 if isinstance(self._artifact, ModelArtifact) else None

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from limen.message import Message
+from limen.node._c_form import CForm
 from limen.node._results import CONSUMED, Consumed
 from limen.node._signature import match_spec
 from limen.node.contract import (
@@ -94,6 +95,14 @@ class Sink(abc.ABC):
         """Choose the next input among those with messages, the longest waiting first."""
         return ready[0]
 
+    def c_form(self, ports: NodePorts) -> CForm | None:
+        """Return what the sink is in C; None where the application of a firmware supplies it.
+
+        Args:
+            ports: As resolved.
+        """
+        return None
+
     def close(self) -> None:  # noqa: B027 - nothing to release for most
         """Flush and release."""
 
@@ -171,6 +180,10 @@ class SinkNode(Node):
         if type(self.sink).consume_from is not Sink.consume_from:
             consume = partial(self.sink.consume_from, self.sink.inputs[0])
         return DirectCall(CallForm.CONSUME, consume, lambda _: CONSUMED)
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm | None:
+        """Ask the sink."""
+        return self.sink.c_form(ports)
 
     def stop(self) -> None:
         """Close the sink."""

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import msgspec
 
+from limen.node._c_form import CForm
 from limen.node.contract import (
     CallForm,
     DirectCall,
@@ -142,6 +143,14 @@ class Source(abc.ABC):
         """Return the distance between its messages in ns, if it keeps one; for ``check``."""
         return None
 
+    def c_form(self, clock: PlatformClock) -> CForm | None:
+        """Return what the source is in C; None where the application of a firmware supplies it.
+
+        Args:
+            clock: Converts durations to the ticks of the graph.
+        """
+        return None
+
     def resumed(self, now: Ticks) -> None:  # noqa: B027 - live sources do not wait
         """Told before the first call after full outputs held a pausable source back."""
 
@@ -206,6 +215,10 @@ class SourceNode(Node):
         if type(self).step is not SourceNode.step:
             return None
         return DirectCall(CallForm.PRODUCE, self.source.try_produce, lambda made: made)
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm | None:
+        """Ask the source."""
+        return self.source.c_form(clock)
 
     def stop(self) -> None:
         """Close the source."""

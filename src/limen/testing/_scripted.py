@@ -11,6 +11,7 @@ from limen.errors import ConfigurationError, SensorError
 from limen.message import BatchView, Message
 from limen.node import (
     CallForm,
+    CForm,
     Consumed,
     DirectCall,
     Node,
@@ -30,6 +31,7 @@ from limen.node import (
 )
 from limen.platform import PlatformClock
 from limen.policy import Activation
+from limen.testing._scripted_c import answers, node_form, source_form
 from limen.types import (
     DataType,
     PayloadSpec,
@@ -136,6 +138,26 @@ class ScriptedSource(Source):
             max_age_ns=_span(entry, "max_age"),
             degrade_allowed=bool(entry.get("degrade_allowed", False)),
         )
+
+    def c_form(self, clock: PlatformClock) -> CForm:
+        """Return the script as C plays it."""
+        self._clock, kept = clock, self._clock
+        try:
+            entries = [
+                {
+                    "answer": answers().index(str(entry.get("result", "message"))),
+                    "creation": self._instant(entry, "created"),
+                    "deadline_ns": _span(entry, "deadline"),
+                    "max_age_ns": _span(entry, "max_age"),
+                    "qos": int(_QOS[str(entry.get("qos", "best_effort"))]),
+                    "allowed": int(bool(entry.get("degrade_allowed", False))),
+                }
+                for entry in self._script
+            ]
+            due = [int(tick) for tick in self._instants(clock)]
+        finally:
+            self._clock = kept
+        return source_form(entries, due, self._payload.nbytes, keeps_place=self._keeps_place)
 
     def _instant(self, entry: Mapping[str, str | bool], key: str) -> Ticks | None:
         span_ns = _span(entry, key)
@@ -262,6 +284,22 @@ class ScriptedNode(Node):
         if self.kind is NodeKind.SINK:
             return DirectCall(CallForm.CONSUME, lambda message, now: self._one(message))
         return DirectCall(CallForm.PAYLOAD, self._bare, _result)
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm | None:
+        """Return the script as C answers it; of subclasses, nothing is known."""
+        if type(self) not in (ScriptedNode, ScriptedSink):
+            return None
+        outcomes = self._script
+        yields = [clock.nanos_to_ticks(o) if isinstance(o, int) else 0 for o in outcomes]
+        return node_form(
+            outcomes,
+            [clock.nanos_to_ticks(ns) for ns in self._costs_ns],
+            yields,
+            self._outputs,
+            self._payload.nbytes,
+            keeps_place=self._keeps_place,
+            starts=self._starts,
+        )
 
     def _bare(self, payload: object) -> object:
         """Answer as a function of a payload does: with a payload, None, or anything else."""
@@ -390,6 +428,21 @@ class ScriptedModel(Node):
     def step(self, ctx: StepContext) -> StepResult:
         """Take the batch and answer as the script says."""
         return ctx.pop_batch_and_process("in", self._infer)
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm | None:
+        """Return the script as C answers it."""
+        spec = ports.inputs[0].spec
+        if type(self) is not ScriptedModel or not isinstance(spec, TensorSpec):
+            return None
+        return node_form(
+            self._script,
+            [clock.nanos_to_ticks(ns) for ns in self._costs_ns],
+            [0] * len(self._script),
+            (),
+            0,
+            keeps_place=self._keeps_place,
+            copies_bytes=spec.size_bytes,
+        )
 
     def _infer(self, batch: BatchView, out: NDArray[np.generic]) -> None:
         call = self._calls
