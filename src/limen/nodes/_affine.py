@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from limen.errors import PortMismatchError
 from limen.message import Message
-from limen.node import NodePorts, Output, ProcessResult
+from limen.node import CForm, CTable, NodePorts, Output, ProcessResult
 from limen.node.contract import StepContext
+from limen.nodes import _c
 from limen.nodes._base import (
     NUMBERS,
     Array,
@@ -96,3 +98,37 @@ class Affine(StreamNode):
             np.multiply(x, self._gain, out=out, dtype=out.dtype, casting="unsafe")
             np.add(out, self._offset, out=out)
         return Output(out)
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return a loop over the elements, along channels where each has numbers of its own."""
+        arriving, leaving = _c.tensors("affine", ports)
+        used, tables = {}, []
+        for name, values in (("gain", self.gain), ("offset", self.offset)):
+            used[name] = _c.literal(values[0], leaving.dtype)
+            if len(values) > 1:
+                numbers = np.array(values, leaving.dtype.numpy_dtype())
+                tables.append(CTable(leaving.dtype.c_type, name, numbers))
+                used[name] = f"{name}[channel]"
+        count = _c.count_of(arriving)
+        call = [_c.opened(0, leaving)]
+        if not tables:
+            call.append(_c.loop("i", count, *_scaled(arriving, leaving, _c.at("i", count), used)))
+        else:
+            shape, axis = arriving.fixed_shape, self.axis % len(arriving.shape)
+            one = (*_scaled(arriving, leaving, "i", used), "i++;")
+            behind = _c.loop("behind", math.prod(shape[axis + 1 :]), *one)
+            channels = _c.loop("channel", shape[axis], behind)
+            call += ["uint32_t i = 0;", _c.loop("before", math.prod(shape[:axis]), channels)]
+        return CForm(call=_c.lines(*call, _c.DONE), tables=tuple(tables))
+
+
+def _scaled(
+    arriving: TensorSpec, leaving: TensorSpec, at: str, used: Mapping[str, str]
+) -> tuple[str, str]:
+    """Return what computes one element in C: each operation is rounded by itself."""
+    real = leaving.dtype.c_type
+    x = f"in[{at}]" if arriving.dtype is leaving.dtype else f"({real})in[{at}]"
+    return (
+        f"const {real} scaled = {x} * {used['gain']};",
+        f"out[{at}] = scaled + {used['offset']};",
+    )

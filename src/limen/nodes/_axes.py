@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from limen.errors import ConfigurationError, PortMismatchError
 from limen.message import Message
-from limen.node import NodeKind, NodePorts, Output, Outputs, Port, ProcessResult
+from limen.node import CForm, NodeKind, NodePorts, Output, Outputs, Port, ProcessResult
 from limen.node.contract import StepContext, StepResult
+from limen.nodes import _c
 from limen.nodes._base import (
     Array,
     LibraryNode,
@@ -72,6 +74,17 @@ class Concat(LibraryNode):
             if message is not None:
                 out[part] = np.asarray(message.payload)
         return Output(out)
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return a copy an input."""
+        *arriving, leaving = _c.tensors("concat", ports)
+        parts = zip(arriving, beginnings(arriving, self.axis), strict=True)
+        copies = [
+            _c.block(f"if (in_{name})", into_part(f"in_{name}", part, leaving, begin, self.axis))
+            for name, (part, begin) in zip(self.inputs, parts, strict=True)
+        ]
+        call = _c.lines(_c.opened(0, leaving), *copies, _c.DONE)
+        return CForm(call=call, headers=("string.h",))
 
 
 class Split(LibraryNode):
@@ -139,6 +152,22 @@ class Split(LibraryNode):
         parts = zip(self.outputs, self._slices, strict=True)
         return Outputs(tuple((name, x[part]) for name, part in parts))
 
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return a copy an output."""
+        arriving, *leaving = _c.tensors("split", ports)
+        parts = zip(leaving, beginnings(leaving, self.axis), strict=True)
+        copies = []
+        for port, (part, begin) in enumerate(parts):
+            outer, length = strips(part, self.axis)
+            whole = strips(arriving, self.axis)[1]
+            name = f"out_{port}"
+            strip = _c.at("strip", outer)
+            to = _c.plus(name, _c.times(strip, length))
+            source = _c.plus(_c.plus("in", _c.times(strip, whole)), begin)
+            copies.append(_c.opened(port, part, name))
+            copies.append(_c.loop("strip", outer, _c.copied(to, source, part, length)))
+        return CForm(call=_c.lines(*copies, _c.DONE), headers=("string.h",))
+
 
 def slices(lengths: Sequence[int], axis: int) -> tuple[tuple[slice, ...], ...]:
     """Return where parts of these lengths lie along an axis."""
@@ -147,6 +176,31 @@ def slices(lengths: Sequence[int], axis: int) -> tuple[tuple[slice, ...], ...]:
         found.append((*[slice(None)] * axis, slice(begin, begin + length)))
         begin += length
     return tuple(found)
+
+
+def strips(spec: TensorSpec, axis: int) -> tuple[int, int]:
+    """Return how many strips of memory lie along an axis, and how many elements each has."""
+    shape = spec.fixed_shape
+    place = axis % len(shape)
+    return math.prod(shape[:place]), math.prod(shape[place:])
+
+
+def beginnings(parts: Sequence[TensorSpec], axis: int) -> list[int]:
+    """Return where in a strip of all parts each of them begins."""
+    found = [0]
+    for part in parts:
+        found.append(found[-1] + strips(part, axis)[1])
+    return found[:-1]
+
+
+def into_part(source: str, part: TensorSpec, leaving: TensorSpec, begin: int, axis: int) -> str:
+    """Return what copies a tensor into its place in ``out``, in C."""
+    outer, length = strips(part, axis)
+    strip = _c.at("strip", outer)
+    to = _c.plus(_c.plus("out", _c.times(strip, strips(leaving, axis)[1])), begin)
+    return _c.loop(
+        "strip", outer, _c.copied(to, _c.plus(source, _c.times(strip, length)), part, length)
+    )
 
 
 def concatenated(names: Sequence[str], specs: Sequence[TensorSpec], axis: int) -> TensorSpec:

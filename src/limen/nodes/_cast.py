@@ -8,8 +8,9 @@ from typing import Final, Literal
 import numpy as np
 
 from limen.message import Message
-from limen.node import NodePorts, Output, ProcessResult
+from limen.node import CForm, NodePorts, Output, ProcessResult
 from limen.node.contract import StepContext
+from limen.nodes import _cast_c
 from limen.nodes._base import (
     BOOL,
     WHOLES,
@@ -110,6 +111,10 @@ class Cast(StreamNode):
                 np.copyto(held, x, casting="unsafe")
                 self._plainly(held, out)
         return Output(out)
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return a loop over the elements."""
+        return _cast_c.form(ports, self.rounding)
 
     def _plainly(self, x: Array, out: Array) -> None:
         if self.dtype is DataType.BOOLEAN:

@@ -8,8 +8,9 @@ import numpy as np
 
 from limen.errors import Code, ConfigurationError, GraphError
 from limen.message import Message
-from limen.node import Consumed, NodePorts, Output, ProcessResult
+from limen.node import CField, CForm, Consumed, NodePorts, Output, ProcessResult
 from limen.node.contract import StepContext
+from limen.nodes import _c
 from limen.nodes._base import (
     BOOL,
     TICKS,
@@ -148,6 +149,71 @@ class Debounce(StreamNode):
         np.logical_and(again, other, out=again)
         np.logical_and(again, differs, out=again)
         return again
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return a loop in which each element has its run."""
+        (arriving, _) = _c.tensors("debounce", ports)
+        element, count = arriving.dtype.c_type, _c.count_of(arriving)
+        at = _c.at("i", count)
+        duration = clock.duration_to_ticks(self.duration_ns)
+        again = _c.lines(
+            _c.block(f"if (self->run[{at}] < {self.count})", f"self->run[{at}]++;"),
+            _c.block(f"if (origin < self->origin[{at}])", f"self->origin[{at}] = origin;"),
+        )
+        begun = _c.lines(
+            f"self->run[{at}] = 1;",
+            f"self->candidate[{at}] = in[{at}];",
+            f"self->since[{at}] = creation;",
+            f"self->origin[{at}] = origin;",
+        )
+        lasted = f"creation - self->since[{at}] >= {_c.ticks('debounce', 'duration', duration)}"
+        differing = _c.lines(
+            _c.block(f"if (self->run[{at}] > 0 && in[{at}] == self->candidate[{at}])", again),
+            _c.block("else", begun),
+            _c.block(
+                f"if (self->run[{at}] >= {self.count} && {lasted})",
+                _c.block(
+                    f"if (!settled || self->origin[{at}] < oldest)",
+                    f"oldest = self->origin[{at}];",
+                ),
+                "settled = 1;",
+                f"self->state[{at}] = in[{at}];",
+                f"self->run[{at}] = 0;",
+            ),
+        )
+        call = _c.lines(
+            "const limen_tick creation = call->headers[0]->creation;",
+            "const limen_tick origin = call->headers[0]->origin;",
+            "limen_tick oldest = origin;",
+            "int settled = 0;",
+            _c.loop(
+                "i",
+                count,
+                _c.block(f"if (in[{at}] == self->state[{at}])", f"self->run[{at}] = 0;"),
+                _c.block("else", differing),
+            ),
+            _c.block("if (settled)", "call->header.origin = oldest;"),
+            _c.block("else", _c.DONE) if self.only_changes else "",
+            _c.sent(0, "self->state", arriving),
+            _c.DONE,
+        )
+        return CForm(
+            call=call,
+            state=(
+                CField("limen_tick", "since", (count,)),
+                CField("limen_tick", "origin", (count,)),
+                CField("uint32_t", "run", (count,)),
+                CField(element, "state", (count,)),
+                CField(element, "candidate", (count,)),
+            ),
+            start=_c.loop(
+                "i",
+                count,
+                f"self->state[{at}] = {_c.literal(self.initial, arriving.dtype)};",
+                f"self->run[{at}] = 0;",
+            ),
+            headers=("string.h",),
+        )
 
 
 def _limits(dtype: np.dtype[np.generic]) -> tuple[int, int]:

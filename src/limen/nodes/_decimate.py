@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 from limen.errors import ConfigurationError
 from limen.message import Message
-from limen.node import Consumed, NodePorts, Output, ProcessResult
+from limen.node import CField, CForm, Consumed, NodePorts, Output, ProcessResult
 from limen.node.contract import StepContext
+from limen.nodes import _c
 from limen.nodes._base import StreamNode, in_and_out, require_spec
 from limen.nodes._checks import require_index
-from limen.types import PayloadSpec, require_whole
+from limen.platform import PlatformClock
+from limen.types import DataType, PayloadSpec, require_whole
 
 _CONSUMED = Consumed()
 
@@ -52,3 +54,21 @@ class Decimate(StreamNode):
         keep = self._place == self.phase
         self._place = (self._place + 1) % self.keep_every
         return Output(message.payload) if keep else _CONSUMED
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return a count, and a copy of what is passed on."""
+        (arriving, _) = _c.tensors("decimate", ports)
+        last = _c.require_count("decimate", "keep_every", self.keep_every) - 1
+        call = _c.lines(
+            "const uint32_t place = self->place;",
+            f"self->place = place == {_c.literal(last, DataType.U32)} ? 0 : place + 1;",
+            _c.block(f"if (place != {_c.literal(self.phase, DataType.U32)})", _c.DONE),
+            _c.sent(0, "in", arriving),
+            _c.DONE,
+        )
+        return CForm(
+            call=call,
+            state=(CField("uint32_t", "place"),),
+            start="self->place = 0;",
+            headers=("string.h",),
+        )

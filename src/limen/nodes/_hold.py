@@ -7,8 +7,18 @@ from collections.abc import Mapping
 import numpy as np
 
 from limen.message import Message, MessageHeader
-from limen.node import Consumed, NodeKind, NodePorts, Output, Port, ProcessResult
+from limen.node import (
+    CField,
+    CForm,
+    Consumed,
+    NodeKind,
+    NodePorts,
+    Output,
+    Port,
+    ProcessResult,
+)
 from limen.node.contract import StepContext, StepResult
+from limen.nodes import _c
 from limen.nodes._base import Array, Arrays, LibraryNode, require_spec
 from limen.platform import PlatformClock
 from limen.policy import Activation
@@ -88,6 +98,40 @@ class SampleAndHold(LibraryNode):
         if trigger is not None:
             origin = Ticks(min(origin, trigger.header.origin_tick))
         return Output(self._object if self._value is None else self._value, origin_tick=origin)
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return a copy in, and a copy out where something asks for it."""
+        arriving = _c.tensors("sample_and_hold", ports)[0]
+        call = [
+            _c.block(
+                "if (in_in)",
+                _c.copied("self->value", "in_in", arriving),
+                "self->origin = call->headers[0]->origin;",
+                "self->held = 1;",
+            ),
+            _c.block(
+                "if (!self->held || !in_trigger)" if self._triggered else "if (!self->held)",
+                _c.DONE,
+            ),
+            "call->header.origin = self->origin;",
+        ]
+        if self._triggered:
+            call.append(
+                _c.block(
+                    "if (call->headers[1]->origin < self->origin)",
+                    "call->header.origin = call->headers[1]->origin;",
+                )
+            )
+        return CForm(
+            call=_c.lines(*call, _c.sent(0, "self->value", arriving), _c.DONE),
+            state=(
+                CField("limen_tick", "origin"),
+                CField(arriving.dtype.c_type, "value", (_c.count_of(arriving),)),
+                CField("uint8_t", "held"),
+            ),
+            start="self->held = 0;",
+            headers=("string.h",),
+        )
 
 
 def _kept_of(spec: PayloadSpec) -> Arrays:

@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy as np
 
-from limen.errors import GraphError
+from limen.errors import Code, GraphError
 from limen.message import Message, MessageHeader, joined_header
-from limen.node import Consumed, NodeKind, NodePorts, Port, ProcessResult
+from limen.node import CForm, Consumed, NodeKind, NodePorts, Port, ProcessResult
 from limen.node.contract import StepContext, StepResult
+from limen.nodes import _join_by_time_c
 from limen.nodes._axes import concatenated, slices
 from limen.nodes._base import Array, Arrays, LibraryNode, require_spec, require_tensor
 from limen.nodes._checks import require_choice, require_duration_ns, require_index
@@ -200,6 +201,18 @@ class JoinByTime(LibraryNode):
                     self._right.take(0)
                 self._right.keep(right, now)
         return _CONSUMED
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return what pairs; a tuple of both has no form in C."""
+        if self.pair == "tuple":
+            raise GraphError(
+                "join_by_time.out: a pair as a tuple has no form in C",
+                code=Code.INCOMPATIBLE_PORTS,
+                remedy='send tensors: set pair = "concat", with a cast where they do not fit',
+            )
+        tolerance = clock.duration_to_ticks(self.tolerance_ns)
+        timeout = clock.duration_to_ticks(self.timeout_ns)
+        return _join_by_time_c.form(ports, tolerance, timeout, self.depth, self.axis)
 
     def _is_over(self, side: _Side, now: Ticks) -> bool:
         return bool(side.waiting) and now - side.waiting[0].taken >= self._timeout

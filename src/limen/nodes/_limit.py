@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from limen.message import Message
-from limen.node import NodePorts, Output, ProcessResult, Skip
+from limen.node import CField, CForm, NodePorts, Output, ProcessResult, Skip
 from limen.node.contract import StepContext
+from limen.nodes import _c
 from limen.nodes._base import Array, StreamNode, in_and_out, require_spec
 from limen.nodes._checks import require_duration_ns
 from limen.platform import PlatformClock
@@ -53,3 +54,24 @@ class RateLimiter(StreamNode):
             return _SKIP
         self._due = max(due, now) + self._every
         return Output(message.payload)
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return the comparison of instants; the least of all stands for a bucket that is full."""
+        (arriving, _) = _c.tensors("rate_limiter", ports)
+        every = clock.duration_to_ticks(self.every_ns)
+        # All of the bucket, as that is how far ahead the due instant comes.
+        _c.ticks("rate_limiter", "burst · every", self.burst * every)
+        slack = _c.ticks("rate_limiter", "the bucket", (self.burst - 1) * every)
+        call = _c.lines(
+            _c.block(f"if (call->now + {slack} < self->due)", _c.SKIP),
+            _c.block("if (self->due < call->now)", "self->due = call->now;"),
+            f"self->due += {_c.ticks('rate_limiter', 'every', every)};",
+            _c.sent(0, "in", arriving),
+            _c.DONE,
+        )
+        return CForm(
+            call=call,
+            state=(CField("limen_tick", "due"),),
+            start="self->due = INT64_MIN;",
+            headers=("string.h",),
+        )

@@ -9,8 +9,9 @@ import numpy as np
 
 from limen.errors import ConfigurationError
 from limen.message import Message
-from limen.node import Consumed, NodePorts, Output, ProcessResult
+from limen.node import CForm, Consumed, NodePorts, Output, ProcessResult
 from limen.node.contract import StepContext
+from limen.nodes import _moving_c
 from limen.nodes._base import (
     BOOL,
     F64,
@@ -145,6 +146,10 @@ class Moving(StreamNode):
                 for place, name in enumerate(self.statistics):
                     self._compute(name, out[place, ...])
         return Output(out, origin_tick=Ticks(int(origins.min())))
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return a ring of samples, and one pass over it an element."""
+        return _moving_c.form(ports, self.statistics, self.size, self.stride, self.ddof)
 
     def _compute(self, name: str, out: Array) -> None:
         match name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -9,10 +10,12 @@ import numpy as np
 
 from limen.errors import PortMismatchError
 from limen.message import Message
-from limen.node import NodeKind, NodePorts, Output, Outputs, Port, ProcessResult
+from limen.node import CForm, NodeKind, NodePorts, Output, Outputs, Port, ProcessResult
 from limen.node.contract import StepContext, StepResult
+from limen.nodes import _c
 from limen.nodes._base import (
     NUMBERS,
+    REALS,
     Array,
     LibraryNode,
     StreamNode,
@@ -60,6 +63,36 @@ class ArgMax(StreamNode):
         out = slot_for(ctx, "out", self._out)
         out[...] = np.argmax(np.asarray(message.payload), axis=self._along)
         return Output(out)
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return a search along the axis for each of the others' places."""
+        arriving, leaving = _c.tensors("argmax", ports)
+        shape = arriving.fixed_shape
+        axis = self.axis % len(shape)
+        outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+        row, column = _c.at("row", outer), _c.at("column", inner)
+        begin = _c.plus(_c.plus("in", _c.times(row, shape[axis] * inner)), column)
+        place = " + ".join(p for p in (_c.times(row, inner), column) if p != "0") or "0"
+        search = _c.lines(
+            f"const {arriving.dtype.c_type} *x = {begin};",
+            "int32_t best = 0;",
+            _c.block(
+                f"for (int32_t k = 1; k < {shape[axis]}; k++)",
+                _c.block(
+                    "if ({})".format(
+                        beats(
+                            f"x[{_c.times('k', inner)}]",
+                            f"x[{_c.times('best', inner)}]",
+                            arriving.dtype,
+                        )
+                    ),
+                    "best = k;",
+                ),
+            ),
+            f"out[{place}] = best;",
+        )
+        loops = _c.loop("row", outer, _c.loop("column", inner, search))
+        return CForm(call=_c.lines(_c.opened(0, leaving), loops, _c.DONE))
 
 
 class TopK(LibraryNode):
@@ -124,3 +157,44 @@ class TopK(LibraryNode):
         values[...] = np.take_along_axis(x, places, axis=-1)
         indices[...] = places
         return Outputs((("values", values), ("indices", indices)))
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return a search that puts each entry in its place among the largest so far."""
+        arriving, values, indices = _c.tensors("top_k", ports)
+        kind, count = arriving.dtype.c_type, arriving.fixed_shape[-1]
+        rows = _c.count_of(arriving) // count
+        row = _c.at("row", rows)
+        before = beats("x[i]", "most[place - 1]", arriving.dtype)
+        search = _c.lines(
+            f"const {kind} *x = {_c.plus('in', _c.times(row, count))};",
+            f"{kind} *most = {_c.plus('values', _c.times(row, self.k))};",
+            f"int32_t *where = {_c.plus('indices', _c.times(row, self.k))};",
+            "int32_t found = 0;",
+            _c.block(
+                f"for (int32_t i = 0; i < {count}; i++)",
+                "int32_t place = found;",
+                _c.block(f"while (place > 0 && ({before}))", "place--;"),
+                _c.block(f"if (place == {self.k})", "continue;"),
+                _c.block(f"if (found < {self.k})", "found++;"),
+                _c.block(
+                    "for (int32_t k = found - 1; k > place; k--)",
+                    "most[k] = most[k - 1];",
+                    "where[k] = where[k - 1];",
+                ),
+                "most[place] = x[i];",
+                "where[place] = i;",
+            ),
+        )
+        call = _c.lines(
+            _c.opened(0, values, "values"),
+            _c.opened(1, indices, "indices"),
+            _c.loop("row", rows, search),
+            _c.DONE,
+        )
+        return CForm(call=call)
+
+
+def beats(one: str, other: str, dtype: DataType) -> str:
+    """Return whether an entry ranks above another that comes before it, in C."""
+    larger = f"{one} > {other}"
+    return f"{larger} || ({one} != {one} && {other} == {other})" if dtype in REALS else larger

@@ -11,10 +11,12 @@ import numpy as np
 
 from limen.errors import Code, ConfigurationError, GraphError, PortMismatchError
 from limen.message import Message
-from limen.node import NodeKind, NodePorts, Outputs, Port, ProcessResult, Skip
+from limen.node import CForm, CTable, NodeKind, NodePorts, Outputs, Port, ProcessResult, Skip
 from limen.node.contract import StepContext, StepResult
+from limen.nodes import _c
 from limen.nodes._base import (
     NUMBERS,
+    REALS,
     WHOLES,
     Array,
     Arrays,
@@ -192,3 +194,63 @@ class Router(LibraryNode):
         if chosen != chosen:
             return None
         return int(np.count_nonzero(self._bounds <= chosen))
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return what finds the output's number, and a copy."""
+        arriving = _c.tensors("router", ports)
+        payload, selector = arriving[0], arriving[len(ports.inputs) - 1]
+        into, chosen_by = ("in_in", "in_selector") if self.by_selector else ("in", "in")
+        number = "uint8_t" if len(ports.outputs) < 256 else "uint16_t"
+        last = len(self.outputs)
+        none = _c.SKIP if self.otherwise is None else f"port = {last};"
+        kind, x = selector.dtype.c_type, f"{chosen_by}[{self.element}]"
+        find: list[str]
+        tables: tuple[CTable, ...] = ()
+        if self.by == "index":
+            valid = _below(selector.dtype, last)
+            find = [f"const {kind} chosen = {x};", f"{number} port = ({number})chosen;"]
+            find.append(_c.block(f"if (!({valid}))", none) if valid else "")
+        elif self.by == "value":
+            bounds = self._compared(selector)
+            tables = (CTable(kind, "bounds", np.array(bounds, selector.dtype.numpy_dtype())),)
+            find = [
+                f"const {kind} chosen = {x};",
+                f"{number} port = 0;",
+                _c.block(f"while (port < {len(bounds)} && bounds[port] <= chosen)", "port++;"),
+            ]
+            if selector.dtype in REALS:
+                find.append(_c.block("if (chosen != chosen)", none))
+        else:
+            find = [
+                f"{number} port = 0;",
+                "int unsure = 0;" if selector.dtype in REALS else "",
+                _c.block(
+                    f"for ({number} i = 0; i < {last}; i++)",
+                    _c.block(f"if ({chosen_by}[i] > {chosen_by}[port])", "port = i;"),
+                    _c.block(f"if ({chosen_by}[i] != {chosen_by}[i])", "unsure = 1;")
+                    if selector.dtype in REALS
+                    else "",
+                ),
+                _c.block("if (unsure)", none) if selector.dtype in REALS else "",
+            ]
+        call = _c.lines(
+            _c.block("if (!in_in || !in_selector)", _c.SKIP) if self.by_selector else "",
+            *find,
+            _c.sent("port", into, payload),
+            _c.DONE,
+        )
+        return CForm(call=call, tables=tables, headers=("string.h",))
+
+
+def _below(dtype: DataType, count: int) -> str:
+    """Return in C whether ``chosen`` is a number below a count; empty where it always is."""
+    limits = (0, 1) if dtype is DataType.BOOLEAN else _limits(dtype)
+    asked = ["chosen >= 0"] if limits[0] < 0 else []
+    if limits[1] >= count:
+        asked.append(f"chosen < {_c.literal(count, dtype)}")
+    return " && ".join(asked)
+
+
+def _limits(dtype: DataType) -> tuple[int, int]:
+    limits = np.iinfo(dtype.numpy_dtype().name)
+    return int(limits.min), int(limits.max)

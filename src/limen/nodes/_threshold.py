@@ -9,8 +9,9 @@ import numpy as np
 
 from limen.errors import Code, ConfigurationError, GraphError
 from limen.message import Message
-from limen.node import Consumed, NodePorts, Output, ProcessResult
+from limen.node import CField, CForm, Consumed, NodePorts, Output, ProcessResult
 from limen.node.contract import StepContext
+from limen.nodes import _c
 from limen.nodes._base import (
     BOOL,
     NUMBERS,
@@ -92,6 +93,37 @@ class Threshold(StreamNode):
         out = slot_for(ctx, "out", self._out)
         out[...] = on
         return Output(out)
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return two comparisons an element."""
+        arriving, leaving = _c.tensors("threshold", ports)
+        count = _c.count_of(arriving)
+        at = _c.at("i", count)
+        high, low = (
+            _c.literal(comparable(name, value, arriving.dtype), arriving.dtype)
+            for name, value in (("high", self.high), ("low", self.low))
+        )
+        watched = self.only_changes
+        call = _c.lines(
+            "int changed = 0;" if watched else "",
+            _c.loop(
+                "i",
+                count,
+                f"const uint8_t before = self->on[{at}];" if watched else "",
+                _c.block(f"if (in[{at}] >= {high})", f"self->on[{at}] = 1;"),
+                _c.block(f"if (in[{at}] < {low})", f"self->on[{at}] = 0;"),
+                _c.block(f"if (self->on[{at}] != before)", "changed = 1;") if watched else "",
+            ),
+            _c.block("if (!changed)", _c.DONE) if watched else "",
+            _c.sent(0, "self->on", leaving),
+            _c.DONE,
+        )
+        return CForm(
+            call=call,
+            state=(CField("uint8_t", "on", (count,)),),
+            start="memset(self->on, 0, sizeof self->on);",
+            headers=("string.h",),
+        )
 
 
 def comparable(name: str, value: float, dtype: DataType) -> float | int:

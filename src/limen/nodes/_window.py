@@ -11,6 +11,7 @@ from limen.errors import Code, ConfigurationError, GraphError, NodeError, PortMi
 from limen.message import Message
 from limen.node import (
     CallForm,
+    CForm,
     Consumed,
     DirectCall,
     NodePorts,
@@ -20,6 +21,7 @@ from limen.node import (
     ProcessResult,
 )
 from limen.node.contract import StepContext, StepResult
+from limen.nodes import _c, _samples_c
 from limen.platform import PlatformClock
 from limen.types import PayloadSpec, TensorSpec, Ticks, describe_spec, require_whole
 
@@ -145,3 +147,32 @@ class Window(ProcessNode):
         window[:older] = ring[self._head :]
         window[older:] = ring[: self._head]
         return Output(window, origin_tick=min(self._origins))
+
+    def c_form(self, ports: NodePorts, clock: PlatformClock) -> CForm:
+        """Return a ring of samples, which two copies straighten; one where none overlap."""
+        arriving, leaving = _c.tensors("window", ports)
+        kind, count = arriving.dtype.c_type, _c.count_of(arriving)
+        straight = [_c.copied("out", "self->ring", leaving)]
+        if self.stride < self.size:
+            straight = [
+                f"const uint32_t older = {self.size} - self->head;",
+                "memcpy(out, {}, {});".format(
+                    _c.plus("self->ring", _c.times("self->head", count)),
+                    _bytes_of("older", count, kind),
+                ),
+                "memcpy({}, self->ring, {});".format(
+                    _c.plus("out", _c.times("older", count)),
+                    _bytes_of("self->head", count, kind),
+                ),
+            ]
+        ring = _samples_c.ring("window", arriving, self.size, self.stride)
+        return CForm(
+            call=_c.lines(ring.keep, _c.opened(0, leaving), *straight, _c.DONE),
+            state=ring.state,
+            start=ring.start,
+            headers=("string.h",),
+        )
+
+
+def _bytes_of(samples: str, count: int, kind: str) -> str:
+    return f"{_c.times(samples, count)} * sizeof({kind})"
