@@ -192,8 +192,10 @@ class Debounce(StreamNode):
                 _c.block(f"if (in[{at}] == self->state[{at}])", f"self->run[{at}] = 0;"),
                 _c.block("else", differing),
             ),
-            _c.block("if (settled)", "call->header.origin = oldest;"),
-            _c.block("else", _c.DONE) if self.only_changes else "",
+            _c.block("if (!settled)", _c.DONE) if self.only_changes else "",
+            "call->header.origin = oldest;"
+            if self.only_changes
+            else _c.block("if (settled)", "call->header.origin = oldest;"),
             _c.sent(0, "self->state", arriving),
             _c.DONE,
         )

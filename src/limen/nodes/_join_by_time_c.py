@@ -154,7 +154,8 @@ def _taken(side: str, place: str) -> str:
 def _missing(left: TensorSpec) -> str:
     return _c.lines(
         f"const uint32_t row = {_taken('left', '0')};",
-        _c.sent(1, _row("left", left), left, "&self->left_headers[row]"),
+        f"{left.dtype.c_type} *missing = limen_emit(call, 1, &self->left_headers[row]);",
+        _c.copied("missing", _row("left", left), left),
     )
 
 

@@ -164,7 +164,7 @@ class TopK(LibraryNode):
         kind, count = arriving.dtype.c_type, arriving.fixed_shape[-1]
         rows = _c.count_of(arriving) // count
         row = _c.at("row", rows)
-        before = beats("x[i]", "most[place - 1]", arriving.dtype)
+        before = beats("entry", "most[place - 1]", arriving.dtype)
         search = _c.lines(
             f"const {kind} *x = {_c.plus('in', _c.times(row, count))};",
             f"{kind} *most = {_c.plus('values', _c.times(row, self.k))};",
@@ -172,6 +172,7 @@ class TopK(LibraryNode):
             "int32_t found = 0;",
             _c.block(
                 f"for (int32_t i = 0; i < {count}; i++)",
+                f"const {kind} entry = x[i];",
                 "int32_t place = found;",
                 _c.block(f"while (place > 0 && ({before}))", "place--;"),
                 _c.block(f"if (place == {self.k})", "continue;"),
@@ -181,7 +182,7 @@ class TopK(LibraryNode):
                     "most[k] = most[k - 1];",
                     "where[k] = where[k - 1];",
                 ),
-                "most[place] = x[i];",
+                "most[place] = entry;",
                 "where[place] = i;",
             ),
         )
