@@ -267,7 +267,8 @@ def lower(
         blocks = edge.policy.admission is AdmissionPolicy.BLOCK
         stage_room = output.staging if blocks else 0
         hold = entries + room * (2 if lanes else 1)
-        hold_room = max(edge.hold, 1)
+        # What is purged passes through the hold, behind what is there already.
+        hold_room = edge.hold + 1
         edges_c.append(
             EdgeC(
                 edge,

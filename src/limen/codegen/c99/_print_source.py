@@ -90,6 +90,9 @@ def _configuration(graph: GraphC, clock: PlatformClock) -> Iterator[str]:
     yield f"#define LIMEN_GRAPH struct {name}"
     yield f"#define LIMEN_NOW(g) {name}_now(g)"
     yield f"#define LIMEN_NODES {len(graph.nodes)}u"
+    each = " ".join(f"X({index}u)" for index in range(len(graph.nodes)))
+    yield f"#define LIMEN_EACH_NODE(X) {each}"
+    yield f"#define LIMEN_SOURCE_COUNT {len(_sources(graph))}u"
     yield f"#define LIMEN_EDGES {len(graph.edges)}u"
     yield f"#define LIMEN_PORTS {len(graph.ports)}u"
     yield f"#define LIMEN_TICK_RATE {graph.plan.tick_rate_hz}"
@@ -197,6 +200,7 @@ def _port_plans(graph: GraphC) -> Iterator[str]:
     yield from _list("limen_out_edges", order)
     into = [int(e.plan.index) for n in range(len(graph.nodes)) for e in graph.edges_into(n)]
     yield from _list("limen_in_edges", into)
+    yield from _list("limen_sources", _sources(graph))
     yield "static const limen_port_plan limen_ports[] = {"
     for number, port in enumerate(graph.ports):
         yield f"    [{number}] = {{"
@@ -215,6 +219,10 @@ def _port_plans(graph: GraphC) -> Iterator[str]:
         yield "    {0},"
     yield "};"
     yield ""
+
+
+def _sources(graph: GraphC) -> list[int]:
+    return [index for index, node in enumerate(graph.nodes) if node.shape == "SOURCE"]
 
 
 def _list(name: str, values: Sequence[int]) -> Iterator[str]:

@@ -282,6 +282,23 @@ LIMEN_FN limen_tick limen_due_now(LIMEN_GRAPH *g, unsigned n) {
     return due == LIMEN_UNTIMED || due > g->run.tick ? LIMEN_NEVER : due;
 }
 
+/* Where the constants of a graph fold, each node has code of its own. */
+
+LIMEN_FN limen_readiness limen_judge_one(LIMEN_GRAPH *g, unsigned n, bool timed, bool *changed) {
+#if LIMEN_SPECIALISE
+#define LIMEN_JUDGE_CASE(i) \
+    case i: \
+        return limen_judge(g, i, timed, changed);
+    switch (n) {
+        LIMEN_EACH_NODE(LIMEN_JUDGE_CASE)
+    default:
+        return LIMEN_NOT_READY;
+    }
+#else
+    return limen_judge(g, n, timed, changed);
+#endif
+}
+
 /* Choosing. */
 
 #if LIMEN_SCHEDULER != LIMEN_CRITICALITY_FIRST && LIMEN_SOURCES
@@ -293,15 +310,16 @@ LIMEN_FN unsigned limen_due_source(LIMEN_GRAPH *g) {
         limen_tick best = LIMEN_NEVER;
         unsigned chosen = LIMEN_NO_NODE;
         bool changed = false;
-        unsigned n;
-        for (n = 0; n < LIMEN_NODES; n++) {
+        unsigned i;
+        for (i = 0; i < LIMEN_SOURCE_COUNT; i++) {
+            const unsigned n = limen_sources[i];
             const limen_tick due = limen_due_now(g, n);
             if (due != LIMEN_NEVER && due < best && (due > last || (due == last && n >= after))) {
                 best = due;
                 chosen = n;
             }
         }
-        if (chosen == LIMEN_NO_NODE || limen_judge(g, chosen, true, &changed) != LIMEN_NOT_READY) {
+        if (chosen == LIMEN_NO_NODE || limen_judge_one(g, chosen, true, &changed) != LIMEN_NOT_READY) {
             return chosen;
         }
         last = best;
@@ -316,7 +334,7 @@ LIMEN_FN unsigned limen_judge_in_turn(LIMEN_GRAPH *g, bool *changed) {
     unsigned i;
     for (i = 0; i < LIMEN_NODES; i++) {
         n = n + 1 == LIMEN_NODES ? 0 : n + 1;
-        if (limen_judge(g, n, false, changed) != LIMEN_NOT_READY) {
+        if (limen_judge_one(g, n, false, changed) != LIMEN_NOT_READY) {
             return n;
         }
     }
@@ -407,7 +425,7 @@ LIMEN_FN unsigned limen_judge_all(LIMEN_GRAPH *g, bool *changed) {
 #if LIMEN_SCHEDULER == LIMEN_CRITICALITY_FIRST
         due = limen_due_now(g, n);
 #endif
-        readiness = limen_judge(g, n, due != LIMEN_NEVER, changed);
+        readiness = limen_judge_one(g, n, due != LIMEN_NEVER, changed);
         if (readiness == LIMEN_NOT_READY) {
             continue;
         }
@@ -554,6 +572,22 @@ LIMEN_FN void limen_step_node(LIMEN_GRAPH *g, unsigned n) {
         node->asleep_until <= g->run.tick) {
         node->produced_nothing = true;
     }
+}
+
+LIMEN_FN void limen_step_one(LIMEN_GRAPH *g, unsigned n) {
+#if LIMEN_SPECIALISE
+#define LIMEN_STEP_CASE(i) \
+    case i: \
+        limen_step_node(g, i); \
+        break;
+    switch (n) {
+        LIMEN_EACH_NODE(LIMEN_STEP_CASE)
+    default:
+        break;
+    }
+#else
+    limen_step_node(g, n);
+#endif
 }
 
 /* Liveness: by node, its inputs first. */
@@ -812,7 +846,7 @@ LIMEN_FN bool limen_decide(LIMEN_GRAPH *g, limen_tick *due) {
         *due = limen_wait(g);
         return false;
     }
-    limen_step_node(g, chosen);
+    limen_step_one(g, chosen);
     return true;
 }
 
