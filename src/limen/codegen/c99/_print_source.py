@@ -12,6 +12,7 @@ from limen.codegen.c99._facts import (
     POLLS_NS,
     EdgeC,
     GraphC,
+    PortC,
     activation_name,
     error_name,
     ns_per_tick,
@@ -92,7 +93,7 @@ def _configuration(graph: GraphC, clock: PlatformClock) -> Iterator[str]:
     yield f"#define LIMEN_NODES {len(graph.nodes)}u"
     each = " ".join(f"X({index}u)" for index in range(len(graph.nodes)))
     yield f"#define LIMEN_EACH_NODE(X) {each}"
-    yield f"#define LIMEN_SOURCE_COUNT {len(_sources(graph))}u"
+    yield f"#define LIMEN_TIMED_COUNT {len(_timed(graph))}u"
     yield f"#define LIMEN_EDGES {len(graph.edges)}u"
     yield f"#define LIMEN_PORTS {len(graph.ports)}u"
     yield f"#define LIMEN_TICK_RATE {graph.plan.tick_rate_hz}"
@@ -200,7 +201,8 @@ def _port_plans(graph: GraphC) -> Iterator[str]:
     yield from _list("limen_out_edges", order)
     into = [int(e.plan.index) for n in range(len(graph.nodes)) for e in graph.edges_into(n)]
     yield from _list("limen_in_edges", into)
-    yield from _list("limen_sources", _sources(graph))
+    if _timed(graph) and graph.plan.scheduler != "criticality":
+        yield from _list("limen_timed", _timed(graph))
     yield "static const limen_port_plan limen_ports[] = {"
     for number, port in enumerate(graph.ports):
         yield f"    [{number}] = {{"
@@ -214,6 +216,8 @@ def _port_plans(graph: GraphC) -> Iterator[str]:
             ("fan_out", len(port.edges)),
         ):
             yield f"        .{key} = {value},"
+        if _in_turn(graph, port):
+            yield "        .in_turn = true,"
         yield "    },"
     if not graph.ports:
         yield "    {0},"
@@ -221,8 +225,26 @@ def _port_plans(graph: GraphC) -> Iterator[str]:
     yield ""
 
 
-def _sources(graph: GraphC) -> list[int]:
-    return [index for index, node in enumerate(graph.nodes) if node.shape == "SOURCE"]
+def _timed(graph: GraphC) -> list[int]:
+    """Return the sources that may keep a schedule."""
+    nodes = enumerate(graph.nodes)
+    return [i for i, n in nodes if n.shape == "SOURCE" and (n.form is None or n.form.due)]
+
+
+def _in_turn(graph: GraphC, port: PortC) -> bool:
+    """Whether the slots of an output come back in the order in which they were claimed.
+
+    So they do on a single edge that holds nothing between steps and refuses nothing that is newer
+    than what waits.
+    """
+    if len(port.edges) != 1:
+        return False
+    edge = graph.edges[port.edges[0]]
+    batching = edge.into.batching
+    holds = edge.plan.policy.is_latch or batching.stride != batching.max_items
+    if edge.plan.policy.admission not in (AdmissionPolicy.BLOCK, AdmissionPolicy.DROP_OLDEST):
+        return False
+    return not (holds or edge.lanes or edge.plan.is_feedback)
 
 
 def _list(name: str, values: Sequence[int]) -> Iterator[str]:
@@ -346,10 +368,10 @@ def _form(graph: GraphC, node: NodeC, form: CForm, suffix: str) -> Iterator[str]
     if node.shape == "SOURCE":
         spec = node.plan.outputs[0].spec
         kind = spec.dtype.c_type if isinstance(spec, TensorSpec) else "void"
-        yield f"static limen_read {own}_read({state}, limen_tick now, {kind} *out,"
+        yield f"LIMEN_FN limen_read {own}_read({state}, limen_tick now, {kind} *out,"
         yield "    limen_stated *stated, limen_tick *cost) {"
     else:
-        yield f"static limen_result {own}_call({state}, limen_call *call) {{"
+        yield f"LIMEN_FN limen_result {own}_call({state}, limen_call *call) {{"
         for number, port in enumerate(node.plan.inputs):
             if node.shape == "MODEL" or not isinstance(port.spec, TensorSpec):
                 continue
@@ -367,7 +389,7 @@ def _form(graph: GraphC, node: NodeC, form: CForm, suffix: str) -> Iterator[str]
     yield "}"
     yield ""
     if form.due:
-        yield f"static limen_tick {own}_due({state}) {{"
+        yield f"LIMEN_FN limen_tick {own}_due({state}) {{"
         yield from _bound(form.due, self_line if form.state else "", form, tables)
         yield "    (void)g;"
         yield from _indented(form.due)
@@ -398,7 +420,7 @@ def _indented(body: str) -> Iterator[str]:
 def _model(graph: GraphC, node: NodeC, model: ModelC, suffix: str) -> Iterator[str]:
     own = f"{graph.name}_{node.plan.name}{suffix}"
     arena = f"g->{node.plan.name}{suffix}_arena" if model.arena_bytes else "NULL"
-    yield f"static limen_result {own}_call(struct {graph.name} *g, limen_call *call) {{"
+    yield f"LIMEN_FN limen_result {own}_call(struct {graph.name} *g, limen_call *call) {{"
     yield "    unsigned i;"
     if model.batch == 1:
         yield "    for (i = 0; i < call->items; i++) {"
@@ -428,7 +450,7 @@ def _model(graph: GraphC, node: NodeC, model: ModelC, suffix: str) -> Iterator[s
 def _consume(graph: GraphC, node: NodeC) -> Iterator[str]:
     own = f"{graph.name}_{node.plan.name}"
     several = len(node.plan.inputs) > 1
-    yield f"static limen_result {own}_call(struct {graph.name} *g, limen_call *call) {{"
+    yield f"LIMEN_FN limen_result {own}_call(struct {graph.name} *g, limen_call *call) {{"
     for number, port in enumerate(node.plan.inputs):
         if port.edge is None:
             continue

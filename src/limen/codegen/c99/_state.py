@@ -196,7 +196,7 @@ def _node(graph: GraphC) -> Struct:
     )
     flags = (
         *("ended", "ended_stream", "produced_nothing", "held_back"),
-        *("halted", "quiesced", "restarting"),
+        "failing",
     )
     return Struct(
         "limen_node",
@@ -222,15 +222,15 @@ def _node(graph: GraphC) -> Struct:
 
 
 def _run() -> Struct:
-    ticks = ("tick", "drain", "drain_until", "yields_until")
-    counts = ("steps", "taken", "made", "errors")
+    ticks = ("tick", "drain", "drain_until")
+    counts = ("steps", "errors")
     return Struct(
         "limen_run",
         (
             *(Member(name, "limen_tick") for name in ticks),
             *(Member(name, "uint32_t") for name in counts),
             *(Member(name, "uint16_t") for name in ("last", "ended")),
-            *(Member(name, "uint8_t") for name in ("idle_polls", "came_to", "outcome")),
-            *(Member(name, "bool") for name in ("stop_requested", "draining", "waits")),
+            *(Member(name, "uint8_t") for name in ("idle_polls", "outcome")),
+            *(Member(name, "bool") for name in ("stop_requested", "draining", "waits", "took")),
         ),
     )

@@ -58,7 +58,7 @@ LIMEN_FN void limen_push(LIMEN_GRAPH *g, unsigned e, unsigned slot, const char *
 
 LIMEN_FN void limen_refuse(LIMEN_GRAPH *g, unsigned e, unsigned slot, unsigned why) {
     LIMEN_NOTE(limen_edge_names[e], "refuse", g->headers[slot].sequence, limen_refusal_names[why]);
-    limen_release(g, slot);
+    limen_release(g, limen_edges[e].port, slot);
     LIMEN_COUNT(g->edges[e].counts.refused[why]);
     if (why == LIMEN_FULL) {
         g->edges[e].pressed = true;
@@ -70,7 +70,7 @@ LIMEN_FN void limen_evict(LIMEN_GRAPH *g, unsigned e, unsigned why) {
     (void)why;
     LIMEN_NOTE(limen_edge_names[e], "evict", g->headers[entry.slot].sequence,
                limen_eviction_names[why]);
-    limen_release(g, entry.slot);
+    limen_release(g, limen_edges[e].port, entry.slot);
     LIMEN_COUNT(g->edges[e].counts.evicted[why]);
     g->edges[e].pressed = true;
 }
@@ -197,7 +197,9 @@ LIMEN_FN void limen_offer(LIMEN_GRAPH *g, unsigned e, unsigned slot) {
 LIMEN_FN void limen_send(LIMEN_GRAPH *g, unsigned p, unsigned slot) {
     const limen_port_plan *const plan = &limen_ports[p];
     unsigned i;
-    g->shares[slot] = plan->fan_out;
+    if (!plan->in_turn) {
+        g->shares[slot] = plan->fan_out;
+    }
     LIMEN_COUNT(g->ports[p].emitted);
     for (i = 0; i < plan->fan_out; i++) {
         limen_offer(g, limen_out_edges[plan->edges + i], slot);

@@ -77,7 +77,7 @@ LIMEN_FN void limen_take(LIMEN_GRAPH *g, unsigned e) {
     *limen_held(g, e, edge->held) = entry;
     edge->held++;
     LIMEN_COUNT(edge->counts.taken);
-    g->run.taken++;
+    g->run.took = true;
     edge->pressed = false;
     LIMEN_NOTE(limen_edge_names[e], "take", g->headers[entry.slot].sequence, "");
 }
@@ -87,7 +87,7 @@ LIMEN_FN void limen_give_back(LIMEN_GRAPH *g, unsigned e, unsigned place) {
     const limen_edge_plan *const plan = &limen_edges[e];
     limen_edge *const edge = &g->edges[e];
     unsigned i;
-    limen_release(g, limen_held(g, e, place)->slot);
+    limen_release(g, plan->port, limen_held(g, e, place)->slot);
     for (i = place; i != 0; i--) {
         *limen_held(g, e, i) = *limen_held(g, e, i - 1);
     }
@@ -256,10 +256,12 @@ LIMEN_FN limen_tick limen_closes_at(LIMEN_GRAPH *g, unsigned e) {
     return LIMEN_NEVER;
 }
 
-/* Take what the batching grants now, behind what the hold keeps of the last window. */
-LIMEN_FN void limen_take_prefix(LIMEN_GRAPH *g, unsigned e) {
+/* Take what the batching grants now, behind what the hold keeps of the last window; whether there
+   was anything new. */
+LIMEN_FN bool limen_take_prefix(LIMEN_GRAPH *g, unsigned e) {
     limen_edge *const edge = &g->edges[e];
     unsigned fresh = limen_new_ones(g, e);
+    const bool took = fresh != 0;
     unsigned place = 0;
 #if LIMEN_BATCHES
     unsigned released = limen_measure(g, e).released;
@@ -267,7 +269,7 @@ LIMEN_FN void limen_take_prefix(LIMEN_GRAPH *g, unsigned e) {
         limen_consume(g, e);
     }
 #endif
-    while (place < edge->held) {
+    while (LIMEN_BATCHES && place < edge->held) {
         if (!limen_delivers(e) && limen_is_stale(g, e, limen_held(g, e, place))) {
             limen_drop(g, e, place, LIMEN_DROP_STALE);
         } else {
@@ -285,6 +287,7 @@ LIMEN_FN void limen_take_prefix(LIMEN_GRAPH *g, unsigned e) {
             limen_mark_stale(g, e, edge->held - 1u);
         }
     }
+    return took;
 }
 
 #if LIMEN_LATCHES

@@ -23,6 +23,7 @@ typedef struct limen_call {
 #if LIMEN_MARKS
     limen_header views[LIMEN_MOST_INPUTS];
 #endif
+    limen_result came_to; /* what the step comes to, where a call says more than that it is done */
     uint16_t node;
     uint16_t items;
     uint16_t made;
@@ -88,8 +89,8 @@ LIMEN_FN void *limen_emit(limen_call *call, unsigned output, const limen_header 
 
 LIMEN_FN void limen_forget_made(limen_call *call) {
     unsigned i;
-    for (i = 0; i < call->made; i++) {
-        call->graph->shares[call->slots[i]] = 0;
+    for (i = call->made; i != 0; i--) {
+        limen_unclaim(call->graph, call->ports[i - 1], call->slots[i - 1]);
     }
     call->made = 0;
     call->overflows = false;
@@ -322,13 +323,14 @@ LIMEN_RARE void limen_fail(LIMEN_GRAPH *g, unsigned n, int64_t sequence) {
     const char *action = "continue";
     LIMEN_COUNT(node->counts.errors);
     g->run.errors++;
+    g->run.idle_polls = 0;
     switch (limen_nodes[n].on_error) {
     case LIMEN_HALT_GRAPH:
-        node->halted = true;
+        node->failing |= LIMEN_HALTS;
         action = "halt_graph";
         break;
     case LIMEN_QUIESCE:
-        node->quiesced = true;
+        node->failing |= LIMEN_QUIESCES;
         action = "quiesce";
         break;
     case LIMEN_FAILSAFE:
@@ -337,10 +339,10 @@ LIMEN_RARE void limen_fail(LIMEN_GRAPH *g, unsigned n, int64_t sequence) {
 #if LIMEN_RESTARTS
     case LIMEN_RESTART:
         if (limen_restarts_within(g, n) < limen_nodes[n].restart_max) {
-            node->restarting = true;
+            node->failing |= LIMEN_RESTARTING;
             action = "restart";
         } else {
-            node->halted = true;
+            node->failing |= LIMEN_HALTS;
             action = "halt_graph";
         }
         break;
@@ -354,7 +356,7 @@ LIMEN_RARE void limen_fail(LIMEN_GRAPH *g, unsigned n, int64_t sequence) {
 }
 
 LIMEN_FN bool limen_breaks_off(const LIMEN_GRAPH *g, unsigned n) {
-    return g->nodes[n].halted || g->nodes[n].quiesced || g->nodes[n].restarting;
+    return g->nodes[n].failing != 0;
 }
 
 #if LIMEN_DECLARED
@@ -380,7 +382,7 @@ LIMEN_RARE void limen_recover(LIMEN_GRAPH *g, unsigned n, const limen_header *he
         return;
     }
     if (plan->failsafe_quiesces) {
-        g->nodes[n].quiesced = true;
+        g->nodes[n].failing |= LIMEN_QUIESCES;
     }
     if (header == NULL) {
         own = plan->shape == LIMEN_SOURCE
@@ -639,6 +641,7 @@ LIMEN_FN void limen_begin_call(LIMEN_GRAPH *g, unsigned n, limen_call *call) {
     call->now = g->run.tick;
     call->until = 0;
     call->cost = 0;
+    call->came_to = LIMEN_DONE;
     call->items = 1;
     call->made = 0;
     call->overflows = false;
@@ -675,8 +678,7 @@ LIMEN_FN bool limen_enter_and_sample(LIMEN_GRAPH *g, unsigned n, limen_form form
         return false;
     }
     if (*result == LIMEN_TERMINAL || *result == LIMEN_YIELD) {
-        g->run.came_to = (uint8_t)*result;
-        g->run.yields_until = call->until;
+        call->came_to = *result;
     }
     return true;
 }

@@ -73,6 +73,7 @@ typedef struct limen_port_plan {
     uint16_t edges;
     uint16_t max_emit;
     uint8_t fan_out;
+    bool in_turn; /* slots are given back in the order in which they were claimed */
 } limen_port_plan;
 
 typedef struct limen_node_plan {

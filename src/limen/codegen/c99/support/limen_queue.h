@@ -79,7 +79,9 @@ LIMEN_FN int64_t limen_max_age_of(const limen_header *header) {
 #endif
 }
 
-/* Slots: one array an output; a slot is free once nobody has a share in it. */
+/* Slots: one array an output; a slot is free once nobody has a share in it. Where they are given
+   back in the order in which they were claimed, the next one is always free, and no shares are
+   counted. */
 
 #define LIMEN_CLAIMED 255u
 
@@ -87,6 +89,11 @@ LIMEN_FN unsigned limen_claim(LIMEN_GRAPH *g, unsigned p) {
     const limen_port_plan *const plan = &limen_ports[p];
     unsigned slot = g->ports[p].next;
     unsigned tries = plan->depth;
+    if (plan->in_turn) {
+        g->ports[p].next =
+            (uint16_t)(slot + 1 == (unsigned)plan->first + plan->depth ? plan->first : slot + 1);
+        return slot;
+    }
     while (g->shares[slot] != 0 && tries != 0) {
         slot = slot + 1 == (unsigned)plan->first + plan->depth ? plan->first : slot + 1;
         tries--;
@@ -100,7 +107,19 @@ LIMEN_FN unsigned limen_claim(LIMEN_GRAPH *g, unsigned p) {
     return slot;
 }
 
-LIMEN_FN void limen_release(LIMEN_GRAPH *g, unsigned slot) { g->shares[slot]--; }
+LIMEN_FN void limen_release(LIMEN_GRAPH *g, unsigned p, unsigned slot) {
+    if (!limen_ports[p].in_turn) {
+        g->shares[slot]--;
+    }
+}
+
+/* Give back what was claimed last and not sent. */
+LIMEN_FN void limen_unclaim(LIMEN_GRAPH *g, unsigned p, unsigned slot) {
+    if (!limen_ports[p].in_turn) {
+        g->shares[slot] = 0;
+    }
+    g->ports[p].next = (uint16_t)slot;
+}
 
 LIMEN_FN unsigned char *limen_payload(LIMEN_GRAPH *g, unsigned p, unsigned slot) {
     const limen_port_plan *const plan = &limen_ports[p];

@@ -301,7 +301,7 @@ LIMEN_FN limen_readiness limen_judge_one(LIMEN_GRAPH *g, unsigned n, bool timed,
 
 /* Choosing. */
 
-#if LIMEN_SCHEDULER != LIMEN_CRITICALITY_FIRST && LIMEN_SOURCES
+#if LIMEN_SCHEDULER != LIMEN_CRITICALITY_FIRST && LIMEN_TIMED_COUNT != 0u
 /* The timed source whose instant came first, if it can be stepped. */
 LIMEN_FN unsigned limen_due_source(LIMEN_GRAPH *g) {
     limen_tick last = INT64_MIN;
@@ -311,8 +311,8 @@ LIMEN_FN unsigned limen_due_source(LIMEN_GRAPH *g) {
         unsigned chosen = LIMEN_NO_NODE;
         bool changed = false;
         unsigned i;
-        for (i = 0; i < LIMEN_SOURCE_COUNT; i++) {
-            const unsigned n = limen_sources[i];
+        for (i = 0; i < LIMEN_TIMED_COUNT; i++) {
+            const unsigned n = limen_timed[i];
             const limen_tick due = limen_due_now(g, n);
             if (due != LIMEN_NEVER && due < best && (due > last || (due == last && n >= after))) {
                 best = due;
@@ -450,7 +450,7 @@ LIMEN_FN unsigned limen_choose(LIMEN_GRAPH *g) {
     for (;;) {
         bool changed = false;
         unsigned chosen = LIMEN_NO_NODE;
-#if LIMEN_SCHEDULER != LIMEN_CRITICALITY_FIRST && LIMEN_SOURCES
+#if LIMEN_SCHEDULER != LIMEN_CRITICALITY_FIRST && LIMEN_TIMED_COUNT != 0u
         chosen = limen_due_source(g);
         if (chosen != LIMEN_NO_NODE) {
             return chosen;
@@ -477,11 +477,11 @@ LIMEN_FN unsigned limen_choose(LIMEN_GRAPH *g) {
 /* Restart a node until that succeeds or it has happened too often. */
 LIMEN_RARE void limen_restart(LIMEN_GRAPH *g, unsigned n) {
     limen_node *const node = &g->nodes[n];
-    node->restarting = false;
-    while (limen_nodes[n].on_error == LIMEN_RESTART && !node->halted) {
+    node->failing &= (uint8_t)~LIMEN_RESTARTING;
+    while (limen_nodes[n].on_error == LIMEN_RESTART && (node->failing & LIMEN_HALTS) == 0) {
         const unsigned count = limen_restarts_within(g, n) + 1;
         if (count > limen_nodes[n].restart_max) {
-            node->halted = true;
+            node->failing |= LIMEN_HALTS;
             LIMEN_NOTE(limen_node_names[n], "error", -1, "halt_graph");
             break;
         }
@@ -504,12 +504,15 @@ LIMEN_RARE void limen_restart(LIMEN_GRAPH *g, unsigned n) {
 #endif
 
 LIMEN_FN bool limen_settle_failures(LIMEN_GRAPH *g, unsigned n) {
-    if (g->nodes[n].quiesced) {
+    if (g->nodes[n].failing == 0) {
+        return false;
+    }
+    if ((g->nodes[n].failing & LIMEN_QUIESCES) != 0) {
         limen_end(g, n, "quiesced", LIMEN_DROP_CONSUMER_ENDED);
         return true;
     }
 #if LIMEN_RESTARTS
-    if (g->nodes[n].restarting) {
+    if ((g->nodes[n].failing & LIMEN_RESTARTING) != 0) {
         limen_restart(g, n);
         return true;
     }
@@ -520,14 +523,11 @@ LIMEN_FN bool limen_settle_failures(LIMEN_GRAPH *g, unsigned n) {
 LIMEN_FN void limen_step_node(LIMEN_GRAPH *g, unsigned n) {
     const limen_node_plan *const plan = &limen_nodes[n];
     limen_node *const node = &g->nodes[n];
-    const uint32_t made = g->run.made;
-    const uint32_t errors = g->run.errors;
-    const uint32_t taken = g->run.taken;
     limen_progress progress;
-    bool ends;
     LIMEN_COUNT(node->counts.steps);
     g->run.steps++;
     LIMEN_NOTE(limen_node_names[n], "step", -1, "");
+    g->run.took = false;
 #if LIMEN_LIVENESS
     node->last_step = g->run.tick;
 #endif
@@ -551,24 +551,16 @@ LIMEN_FN void limen_step_node(LIMEN_GRAPH *g, unsigned n) {
         limen_resume(g, n);
     }
 #endif
-    g->run.came_to = LIMEN_DONE;
     progress = limen_step_shape(g, n);
-    if (g->run.made != made || g->run.errors != errors) {
-        g->run.idle_polls = 0;
-    }
     if (limen_settle_failures(g, n)) {
         return;
     }
-    ends = g->run.came_to == LIMEN_TERMINAL || progress == LIMEN_ENDS;
-    if (ends) {
+    if (progress == LIMEN_ENDS) {
         limen_end(g, n, node->ended_stream ? "end_of_stream" : "terminal",
                   node->ended_stream ? LIMEN_DROP_UNPAIRED : LIMEN_DROP_CONSUMER_ENDED);
         return;
     }
-    if (g->run.came_to == LIMEN_YIELD) {
-        node->asleep_until = g->run.yields_until;
-    }
-    if (plan->inputs != 0 && plan->activation != LIMEN_PERIODIC && g->run.taken == taken &&
+    if (plan->inputs != 0 && plan->activation != LIMEN_PERIODIC && !g->run.took &&
         node->asleep_until <= g->run.tick) {
         node->produced_nothing = true;
     }
@@ -801,7 +793,7 @@ LIMEN_FN bool limen_limits(LIMEN_GRAPH *g) {
     unsigned n;
     if (g->run.errors != 0) {
         for (n = 0; n < LIMEN_NODES; n++) {
-            if (g->nodes[n].halted) {
+            if ((g->nodes[n].failing & LIMEN_HALTS) != 0) {
                 LIMEN_NOTE("graph", "halt", -1, "");
                 g->run.outcome = LIMEN_HALTED;
                 return true;
@@ -827,9 +819,48 @@ LIMEN_FN bool limen_limits(LIMEN_GRAPH *g) {
     return false;
 }
 
+#if LIMEN_SPECIALISE && LIMEN_SCHEDULER == LIMEN_ROUND_ROBIN
+/* Judge in turn and step the first candidate; LIMEN_NO_NODE where there is none. */
+#define LIMEN_TURN_CASE(i) \
+    case i: \
+        if (limen_judge(g, i, false, &changed) != LIMEN_NOT_READY) { \
+            g->run.last = (uint16_t)(i); \
+            limen_step_node(g, i); \
+            return true; \
+        } \
+        break;
+LIMEN_FN bool limen_step_in_turn(LIMEN_GRAPH *g) {
+    for (;;) {
+        bool changed = false;
+        unsigned n = g->run.last;
+        unsigned i;
+#if LIMEN_TIMED_COUNT != 0u
+        const unsigned due = limen_due_source(g);
+        if (due != LIMEN_NO_NODE) {
+            limen_step_one(g, due);
+            return true;
+        }
+#endif
+        for (i = 0; i < LIMEN_NODES; i++) {
+            n = n + 1 == LIMEN_NODES ? 0 : n + 1;
+            switch (n) {
+                LIMEN_EACH_NODE(LIMEN_TURN_CASE)
+            default:
+                break;
+            }
+        }
+        if (!changed) {
+            return false;
+        }
+    }
+}
+#endif
+
 /* Make one decision; whether there is another to make at once. */
 LIMEN_FN bool limen_decide(LIMEN_GRAPH *g, limen_tick *due) {
+#if !(LIMEN_SPECIALISE && LIMEN_SCHEDULER == LIMEN_ROUND_ROBIN)
     unsigned chosen;
+#endif
     *due = LIMEN_NEVER;
     if (g->run.outcome != LIMEN_RUNNING || limen_limits(g)) {
         return false;
@@ -837,17 +868,23 @@ LIMEN_FN bool limen_decide(LIMEN_GRAPH *g, limen_tick *due) {
 #if LIMEN_LIVENESS
     limen_check_liveness(g);
 #endif
+#if LIMEN_SPECIALISE && LIMEN_SCHEDULER == LIMEN_ROUND_ROBIN
+    if (limen_step_in_turn(g)) {
+        return true;
+    }
+#else
     chosen = limen_choose(g);
+    if (chosen != LIMEN_NO_NODE) {
+        limen_step_one(g, chosen);
+        return true;
+    }
+#endif
     if (g->run.ended == LIMEN_NODES) {
         g->run.outcome = g->run.draining ? LIMEN_STOPPED : LIMEN_COMPLETED;
-        return false;
-    }
-    if (chosen == LIMEN_NO_NODE) {
+    } else {
         *due = limen_wait(g);
-        return false;
     }
-    limen_step_one(g, chosen);
-    return true;
+    return false;
 }
 
 LIMEN_FN void limen_wake(LIMEN_GRAPH *g, limen_tick now) {
@@ -927,7 +964,9 @@ LIMEN_RARE void limen_begin_feedback(LIMEN_GRAPH *g, unsigned e, unsigned n, uns
         g->headers[slot] = limen_new_header(g, n, i);
         memcpy(limen_payload(g, p, slot), payloads + (size_t)i * limen_ports[p].slot_bytes,
                limen_ports[p].slot_bytes);
-        g->shares[slot] = 1;
+        if (!limen_ports[p].in_turn) {
+            g->shares[slot] = 1;
+        }
         LIMEN_COUNT(g->edges[e].counts.offered);
         if (limen_fits(g, e)) {
             limen_push(g, e, slot, "initial");

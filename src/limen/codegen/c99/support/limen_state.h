@@ -78,28 +78,25 @@ typedef struct limen_node {
     bool ended_stream;
     bool produced_nothing;
     bool held_back;
-    bool halted;
-    bool quiesced;
-    bool restarting;
+    uint8_t failing; /* what failures led to: the bits below */
 } limen_node;
+
+enum { LIMEN_HALTS = 1, LIMEN_QUIESCES = 2, LIMEN_RESTARTING = 4 };
 
 typedef struct limen_run {
     limen_tick tick; /* the instant that decisions use */
     limen_tick drain;
     limen_tick drain_until;
-    limen_tick yields_until;
     uint32_t steps;
-    uint32_t taken;
-    uint32_t made;
     uint32_t errors;
     uint16_t last;
     uint16_t ended;
     uint8_t idle_polls;
-    uint8_t came_to;
     uint8_t outcome; /* a limen_outcome */
     volatile bool stop_requested;
     bool draining;
     bool waits;
+    bool took; /* whether the step at hand took anything */
 } limen_run;
 
 #endif

@@ -6,6 +6,14 @@ LIMEN_FN limen_tick limen_due(LIMEN_GRAPH *g, unsigned n);
 
 typedef enum { LIMEN_NO_INPUT, LIMEN_PROGRESS, LIMEN_ENDS } limen_progress;
 
+/* What a step comes to by its calls: the last of them that said more decides. */
+LIMEN_FN limen_progress limen_came_to(const limen_call *call) {
+    if (call->came_to == LIMEN_YIELD) {
+        call->graph->nodes[call->node].asleep_until = call->until;
+    }
+    return call->came_to == LIMEN_TERMINAL ? LIMEN_ENDS : LIMEN_PROGRESS;
+}
+
 /* Edges that end at a node are listed in the order of its inputs. */
 LIMEN_FN unsigned limen_in_edge(unsigned n, unsigned i) {
     return limen_in_edges[limen_nodes[n].in_edges + i];
@@ -49,9 +57,7 @@ LIMEN_FN limen_progress limen_produce(LIMEN_GRAPH *g, unsigned n) {
     limen_measure_call(g, n, LIMEN_FORM_FULL, sequence, g->run.tick - begun,
                        answer != LIMEN_READ_FAILED);
     if (answer != LIMEN_MESSAGE) {
-        /* Nothing lies there: the slot is the next one again. */
-        g->shares[slot] = 0;
-        g->ports[p].next = (uint16_t)slot;
+        limen_unclaim(g, p, slot);
     }
     switch (answer) {
     case LIMEN_MESSAGE:
@@ -85,7 +91,7 @@ LIMEN_FN limen_progress limen_produce(LIMEN_GRAPH *g, unsigned n) {
     header->flags = stated.degrade_allowed ? LIMEN_DEGRADE_ALLOWED : 0;
     limen_note_age(g, n, header);
     g->ports[p].made++;
-    g->run.made++;
+    g->run.idle_polls = 0;
     limen_send(g, p, slot);
     return LIMEN_PROGRESS;
 }
@@ -116,34 +122,34 @@ LIMEN_FN void limen_age_by(LIMEN_GRAPH *g, limen_header *header, unsigned e) {
 
 #if LIMEN_PERIODS
 /* Call a periodic node that can do without its only input, at a period without any. */
-LIMEN_FN limen_progress limen_without_input(LIMEN_GRAPH *g, unsigned n, unsigned e, uint32_t found) {
+LIMEN_FN limen_progress limen_without_input(LIMEN_GRAPH *g, unsigned n, unsigned e, bool took) {
     const limen_given given = {{0}, {0}, 0, 0, 0, 0};
     limen_call call;
     if (limen_nodes[n].activation != LIMEN_PERIODIC || limen_edges[e].required) {
-        return g->run.taken == found ? LIMEN_NO_INPUT : LIMEN_PROGRESS;
+        return took ? LIMEN_PROGRESS : LIMEN_NO_INPUT;
     }
     limen_begin_call(g, n, &call);
     call.header = limen_own_header(g, n);
     if (limen_perform(g, n, &call, &given) == LIMEN_DROP_ERROR) {
         limen_recover(g, n, &call.header);
     }
-    return LIMEN_PROGRESS;
+    return limen_came_to(&call);
 }
 #endif
 
 /* Take the prefix of an input and hand the messages over one by one. */
 LIMEN_FN limen_progress limen_one_by_one(LIMEN_GRAPH *g, unsigned n, unsigned e) {
     limen_edge *const edge = &g->edges[e];
-    const uint32_t found = g->run.taken;
+    bool took;
     limen_given given = {{(uint16_t)e}, {0}, 1, 0, 0, 1};
     limen_call call;
     unsigned i;
-    limen_take_prefix(g, e);
+    took = limen_take_prefix(g, e);
     if (edge->held == 0) {
 #if LIMEN_PERIODS
-        return limen_without_input(g, n, e, found);
+        return limen_without_input(g, n, e, took);
 #else
-        return g->run.taken == found ? LIMEN_NO_INPUT : LIMEN_PROGRESS;
+        return took ? LIMEN_PROGRESS : LIMEN_NO_INPUT;
 #endif
     }
     limen_begin_call(g, n, &call);
@@ -168,9 +174,9 @@ LIMEN_FN limen_progress limen_one_by_one(LIMEN_GRAPH *g, unsigned n, unsigned e)
     }
     while (edge->held != 0) {
         limen_drop(g, e, 0,
-                   g->nodes[n].restarting ? LIMEN_DROP_ERROR : LIMEN_DROP_CONSUMER_ENDED);
+                   (g->nodes[n].failing & LIMEN_RESTARTING) != 0 ? LIMEN_DROP_ERROR : LIMEN_DROP_CONSUMER_ENDED);
     }
-    return LIMEN_PROGRESS;
+    return limen_came_to(&call);
 }
 
 /* Whether the entries of a hold lie in slots side by side. */
@@ -189,15 +195,15 @@ LIMEN_FN bool limen_are_neighbours(LIMEN_GRAPH *g, unsigned e) {
 /* Take the prefix of an input and hand it over in one call for one result. */
 LIMEN_FN limen_progress limen_window(LIMEN_GRAPH *g, unsigned n, unsigned e) {
     limen_edge *const edge = &g->edges[e];
-    const uint32_t found = g->run.taken;
+    bool took;
     const unsigned p = limen_edges[e].port;
     limen_given given = {{(uint16_t)e}, {0}, 1, 0, 0, 0};
     limen_call call;
     unsigned dropped;
     unsigned i;
-    limen_take_prefix(g, e);
+    took = limen_take_prefix(g, e);
     if (edge->held == edge->presented) {
-        return g->run.taken == found ? LIMEN_NO_INPUT : LIMEN_PROGRESS;
+        return took ? LIMEN_PROGRESS : LIMEN_NO_INPUT;
     }
     given.from = edge->presented;
     given.to = edge->held;
@@ -223,13 +229,13 @@ LIMEN_FN limen_progress limen_window(LIMEN_GRAPH *g, unsigned n, unsigned e) {
             limen_drop(g, e, 0, LIMEN_DROP_ERROR);
         }
         limen_recover(g, n, &call.header);
-        return LIMEN_PROGRESS;
+        return limen_came_to(&call);
     }
     edge->presented = edge->held;
     for (i = edge->held < limen_edges[e].stride ? edge->held : limen_edges[e].stride; i != 0; i--) {
         limen_leave(g, e, dropped);
     }
-    return LIMEN_PROGRESS;
+    return limen_came_to(&call);
 }
 #endif
 
@@ -263,17 +269,17 @@ LIMEN_FN bool limen_infer(LIMEN_GRAPH *g, unsigned n, unsigned e, limen_form for
 LIMEN_FN limen_progress limen_batch(LIMEN_GRAPH *g, unsigned n, unsigned e) {
     limen_edge *const edge = &g->edges[e];
     const unsigned p = limen_nodes[n].ports;
-    const uint32_t found = g->run.taken;
+    bool took;
     limen_given given = {{(uint16_t)e}, {0}, 1, 0, 0, 0};
     limen_form form;
     limen_form instead = LIMEN_FORM_FULL;
     limen_call call;
     unsigned count;
     unsigned i;
-    limen_take_prefix(g, e);
+    took = limen_take_prefix(g, e);
     count = edge->held;
     if (count == 0) {
-        return g->run.taken == found ? LIMEN_NO_INPUT : LIMEN_PROGRESS;
+        return took ? LIMEN_PROGRESS : LIMEN_NO_INPUT;
     }
     for (i = 0; i < count; i++) {
         limen_note_wait(g, n, limen_held(g, e, i));
@@ -290,7 +296,7 @@ LIMEN_FN limen_progress limen_batch(LIMEN_GRAPH *g, unsigned n, unsigned e) {
                 limen_drop(g, e, 0, LIMEN_DROP_ERROR);
             }
             limen_recover(g, n, &call.header);
-            return LIMEN_PROGRESS;
+            return limen_came_to(&call);
         }
         call.made = 0;
         if (instead == LIMEN_FORM_FULL) {
@@ -324,7 +330,7 @@ LIMEN_FN limen_progress limen_batch(LIMEN_GRAPH *g, unsigned n, unsigned e) {
         limen_note_result(g, n, &header, &given);
         limen_consume(g, e);
     }
-    return LIMEN_PROGRESS;
+    return limen_came_to(&call);
 }
 #endif
 
@@ -464,7 +470,7 @@ LIMEN_FN limen_progress limen_join(LIMEN_GRAPH *g, unsigned n) {
     if (dropped == LIMEN_DROP_ERROR) {
         limen_recover(g, n, &call.header);
     }
-    return LIMEN_PROGRESS;
+    return limen_came_to(&call);
 }
 #endif
 
