@@ -163,7 +163,7 @@ LIMEN_FN void limen_offer(LIMEN_GRAPH *g, unsigned e, unsigned slot) {
         return;
     }
 #if LIMEN_STAGES
-    if (g->edges[e].staged != 0) {
+    if (plan->admission == LIMEN_BLOCK && g->edges[e].staged != 0) {
         limen_stage(g, e, slot);
         return;
     }
@@ -210,7 +210,8 @@ LIMEN_FN void limen_send(LIMEN_GRAPH *g, unsigned p, unsigned slot) {
 LIMEN_FN bool limen_flush(LIMEN_GRAPH *g, unsigned e) {
     bool moved = false;
 #if LIMEN_STAGES
-    while (g->edges[e].staged != 0 && limen_fits(g, e)) {
+    while (limen_edges[e].admission == LIMEN_BLOCK && g->edges[e].staged != 0 &&
+           limen_fits(g, e)) {
         limen_push(g, e, limen_unstage(g, e), "unstaged");
         moved = true;
     }

@@ -323,7 +323,7 @@ LIMEN_RARE void limen_end_input(LIMEN_GRAPH *g, unsigned e, unsigned drop, unsig
         limen_drop(g, e, edge->held - 1u, drop);
     }
 #if LIMEN_STAGES
-    while (edge->staged != 0) {
+    while (limen_edges[e].admission == LIMEN_BLOCK && edge->staged != 0) {
         limen_refuse(g, e, limen_unstage(g, e), refusal);
     }
 #else

@@ -599,7 +599,7 @@ LIMEN_FN limen_form limen_measure_call(LIMEN_GRAPH *g, unsigned n, limen_form fo
 LIMEN_FN void limen_emit_instead(LIMEN_GRAPH *g, unsigned n, limen_form form, unsigned e,
                                  unsigned place, const limen_header *header) {
 #if LIMEN_BUDGETS
-    if (form == LIMEN_FORM_FORWARD) {
+    if (form == LIMEN_FORM_FORWARD && limen_nodes[n].outputs != 0) {
         const unsigned p = limen_nodes[n].ports;
         const unsigned slot = limen_claim(g, p);
         g->headers[slot] = *header;
@@ -644,6 +644,8 @@ LIMEN_FN void limen_begin_call(LIMEN_GRAPH *g, unsigned n, limen_call *call) {
     call->came_to = LIMEN_DONE;
     call->items = 1;
     call->made = 0;
+    call->slots[0] = 0;
+    call->ports[0] = 0;
     call->overflows = false;
     for (i = 0; i < limen_nodes[n].input_ports; i++) {
         call->in[i] = NULL;

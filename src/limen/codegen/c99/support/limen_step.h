@@ -286,8 +286,8 @@ LIMEN_FN limen_progress limen_batch(LIMEN_GRAPH *g, unsigned n, unsigned e) {
     }
     given.to = (uint16_t)count;
     form = limen_choose_form(g, n, g->headers[limen_held(g, e, count - 1)->slot].sequence, &given);
+    limen_begin_call(g, n, &call);
     if (form == LIMEN_FORM_FULL || form == LIMEN_FORM_VARIANT) {
-        limen_begin_call(g, n, &call);
         call.items = (uint16_t)count;
         limen_window_header(g, e, &call.header);
         if (!limen_infer(g, n, e, form, &call, &instead)) {
