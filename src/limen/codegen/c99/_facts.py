@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -231,7 +231,11 @@ def lower(
     Raises:
         GraphError: Something in it has no C form; all that has none is named at once.
     """
-    nodes = require_portable(plan, clock, form_of)
+    blocks = {e.producer.node for e in plan.edges if e.policy.admission is AdmissionPolicy.BLOCK}
+    nodes = tuple(
+        replace(node, resumes=node.resumes and node.plan.index in blocks)
+        for node in require_portable(plan, clock, form_of)
+    )
     ports, out_edges = [], 0
     first = 0
     for node in plan.nodes:

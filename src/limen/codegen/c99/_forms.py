@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from limen.codegen.c99._model import ModelC, compile_model
+from limen.onnx_c import ModelC, compile_model
 from limen.errors import Code, GraphError
 from limen.node import (
     CForm,

@@ -20,7 +20,7 @@ from limen.codegen.c99._facts import (
 )
 from limen.codegen.c99._forms import NodeC
 from limen.codegen.c99._layout import ARM32, HOST64
-from limen.codegen.c99._model import ModelC
+from limen.onnx_c import ModelC
 from limen.codegen.c99._numbers import numbers
 from limen.codegen.c99._print_header import STATE_FEATURES, heading
 from limen.codegen.c99._state import state_layout

@@ -1,8 +1,13 @@
 /* Limen: what one step of a node does, by how it takes. Included by limen_core.h. */
 
+#if LIMEN_SOURCES
 LIMEN_FN limen_read limen_ask(LIMEN_GRAPH *g, unsigned n, unsigned char *payload,
                               limen_stated *stated, limen_tick *cost);
 LIMEN_FN limen_tick limen_due(LIMEN_GRAPH *g, unsigned n);
+#endif
+#if LIMEN_RESUMES
+LIMEN_FN void limen_resume(LIMEN_GRAPH *g, unsigned n);
+#endif
 
 typedef enum { LIMEN_NO_INPUT, LIMEN_PROGRESS, LIMEN_ENDS } limen_progress;
 

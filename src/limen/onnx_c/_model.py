@@ -1,0 +1,37 @@
+"""A model as C."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from limen.types import TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ModelC:
+    """A model as one C file and its header.
+
+    Its entry is ``void ENTRY(uint64_t *arena, const T *in …, T *out …)``: inputs and outputs flat, in
+    the model's order; the arena is the caller's, and holds nothing between calls.
+
+    Attributes:
+        source: Text of ``ENTRY.c``.
+        header: Text of ``ENTRY.h``.
+        entry: The function.
+        inputs: Name and type of each, the batch axis included.
+        outputs: Likewise.
+        weights_bytes: Bytes of its constants.
+        arena_bytes: Bytes of the arena, a multiple of 8; 0 for a model without temporaries.
+        temporaries_bytes: Bytes of all temporaries, were each to have a place of its own.
+        batch: Items of a call.
+    """
+
+    source: str
+    header: str
+    entry: str
+    inputs: tuple[tuple[str, TensorSpec], ...]
+    outputs: tuple[tuple[str, TensorSpec], ...]
+    weights_bytes: int
+    arena_bytes: int
+    temporaries_bytes: int
+    batch: int
