@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from limen.backends.c import CBackend
 from limen.backends.litert import LiteRtBackend
 from limen.backends.onnxruntime import OnnxRuntimeBackend
 from limen.backends.openvino import OpenVinoBackend
@@ -74,7 +75,14 @@ class OpenVinoIrSuite(EngineSuite):
         return OpenVinoBackend()
 
 
-_SUITES = (OnnxRuntimeSuite, LiteRtSuite, OpenVinoOnnxSuite, OpenVinoIrSuite)
+class CSuite(EngineSuite):
+    engine, form = "emx_onnx_cgen", "onnx"
+
+    def make(self) -> ComputeBackend:
+        return CBackend()
+
+
+_SUITES = (OnnxRuntimeSuite, LiteRtSuite, OpenVinoOnnxSuite, OpenVinoIrSuite, CSuite)
 
 
 @pytest.mark.parametrize("suite", _SUITES, ids=lambda suite: suite.__name__)

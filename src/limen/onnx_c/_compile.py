@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import ModuleType
+from typing import NamedTuple
 
 from limen.errors import Code, GraphError, MissingExtraError
 from limen.onnx_c._arena import Temporary, lives, place
@@ -44,6 +45,15 @@ class _Parameter:
         return f"{const}{self.type} (*){rest}" if rest else f"{const}{self.type} *"
 
 
+class _About(NamedTuple):
+    """What the file says that its C does not."""
+
+    inputs: list[str]
+    outputs: list[str]
+    labels_text: str | None
+    is_free: bool
+
+
 def compile_model(data: bytes, name: str, batch: int = 1) -> ModelC:
     """Compile an ONNX model to C.
 
@@ -64,7 +74,7 @@ def compile_model(data: bytes, name: str, batch: int = 1) -> ModelC:
         raise _refused(
             f"it is no complete ONNX file: {_line(error)}", "give a model file"
         ) from error
-    _pin(onnx, model, batch)
+    about = _pin(onnx, model, batch)
     options = compiler.CompilerOptions(
         model_name=name, large_temp_threshold_bytes=0, large_weight_threshold=0
     )
@@ -74,7 +84,7 @@ def compile_model(data: bytes, name: str, batch: int = 1) -> ModelC:
         raise _refused(_line(error), _OPERATORS) from error
     except Exception as error:  # what a compiler raises on a model that it does not know
         raise _refused(_line(error), _OPERATORS) from error
-    return _rewritten(text, name, batch, hashlib.sha256(data).hexdigest())
+    return _rewritten(text, name, batch, hashlib.sha256(data).hexdigest(), about)
 
 
 _MODULES = ("onnx", "emx_onnx_cgen.compiler", "emx_onnx_cgen.errors")
@@ -94,11 +104,14 @@ def _import(module: str) -> ModuleType:
         ) from error
 
 
-def _pin(onnx: ModuleType, model: object, batch: int) -> None:
+def _pin(onnx: ModuleType, model: object, batch: int) -> _About:
     """Give every open axis of the inputs a length, and leave the rest to be inferred."""
     graph = model.graph  # type: ignore[attr-defined] # a message of onnx, which has no types
     constants = {initializer.name for initializer in graph.initializer}
     known: dict[str, int] = {}
+    is_free = False
+    names = [value.name for value in graph.input if value.name not in constants]
+    results = [value.name for value in graph.output]
     for value in graph.input:
         if value.name in constants:
             continue
@@ -114,6 +127,7 @@ def _pin(onnx: ModuleType, model: object, batch: int) -> None:
             if dim.dim_param:
                 known[dim.dim_param] = batch
             dim.dim_value = batch
+            is_free = True
     del graph.value_info[:]
     for value in graph.output:
         open_axes = False
@@ -125,9 +139,11 @@ def _pin(onnx: ModuleType, model: object, batch: int) -> None:
             value.type.tensor_type.ClearField("shape")
     inferred = onnx.shape_inference.infer_shapes(model)
     graph.CopyFrom(inferred.graph)
+    labels = {e.key: e.value for e in model.metadata_props}  # type: ignore[attr-defined] # likewise
+    return _About(names, results, labels.get("labels"), is_free)
 
 
-def _rewritten(text: str, name: str, batch: int, digest: str) -> ModelC:
+def _rewritten(text: str, name: str, batch: int, digest: str, about: _About) -> ModelC:
     found = [match for match in _ENTRY.finditer(text) if match[1] == name]
     if not found:
         raise _refused("its shapes are not all known", _OPERATORS)
@@ -185,13 +201,21 @@ def _rewritten(text: str, name: str, batch: int, digest: str) -> ModelC:
         source="\n".join(source),
         header="\n".join(header),
         entry=name,
-        inputs=tuple((p.name, p.spec) for p in parameters if p.is_input),
-        outputs=tuple((p.name, p.spec) for p in parameters if not p.is_input),
+        inputs=tuple(_named(about.inputs, [p.spec for p in parameters if p.is_input])),
+        outputs=tuple(_named(about.outputs, [p.spec for p in parameters if not p.is_input])),
         weights_bytes=weights,
         arena_bytes=arena_bytes,
         temporaries_bytes=sum(t.size_bytes for t in temporaries),
-        batch=batch,
+        batch=batch if about.is_free else 1,
+        is_free=about.is_free,
+        labels_text=about.labels_text,
     )
+
+
+def _named(names: list[str], specs: list[TensorSpec]) -> list[tuple[str, TensorSpec]]:
+    if len(names) != len(specs):
+        raise _refused("it does not use all of its inputs", _OPERATORS)
+    return list(zip(names, specs, strict=True))
 
 
 def _parameter(word: str) -> _Parameter:

@@ -11,8 +11,8 @@ from limen.types import TensorSpec
 class ModelC:
     """A model as one C file and its header.
 
-    Its entry is ``void ENTRY(uint64_t *arena, const T *in …, T *out …)``: inputs and outputs flat, in
-    the model's order; the arena is the caller's, and holds nothing between calls.
+    Its entry is ``void ENTRY(uint64_t *arena, const T *in …, T *out …)``: inputs and outputs flat,
+    in the model's order; the arena is the caller's, and holds nothing between calls.
 
     Attributes:
         source: Text of ``ENTRY.c``.
@@ -24,6 +24,8 @@ class ModelC:
         arena_bytes: Bytes of the arena, a multiple of 8; 0 for a model without temporaries.
         temporaries_bytes: Bytes of all temporaries, were each to have a place of its own.
         batch: Items of a call.
+        is_free: Whether the model leaves its batch axis open.
+        labels_text: Class names of the first output, a JSON list; None where the file has none.
     """
 
     source: str
@@ -35,3 +37,5 @@ class ModelC:
     arena_bytes: int
     temporaries_bytes: int
     batch: int
+    is_free: bool
+    labels_text: str | None

@@ -231,9 +231,10 @@ def lower(
     Raises:
         GraphError: Something in it has no C form; all that has none is named at once.
     """
-    blocks = {e.producer.node for e in plan.edges if e.policy.admission is AdmissionPolicy.BLOCK}
+    block = AdmissionPolicy.BLOCK
+    blocking = {e.producer.node for e in plan.edges if e.policy.admission is block}
     nodes = tuple(
-        replace(node, resumes=node.resumes and node.plan.index in blocks)
+        replace(node, resumes=node.resumes and node.plan.index in blocking)
         for node in require_portable(plan, clock, form_of)
     )
     ports, out_edges = [], 0

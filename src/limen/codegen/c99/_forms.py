@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from limen.onnx_c import ModelC, compile_model
 from limen.errors import Code, GraphError
 from limen.node import (
     CForm,
@@ -15,6 +14,7 @@ from limen.node import (
     SinkNode,
     SourceNode,
 )
+from limen.onnx_c import ModelC, compile_model
 from limen.platform import PlatformClock
 from limen.scheduling import NodePlan
 
@@ -42,6 +42,12 @@ class NodeC:
     variant_model: ModelC | None = None
     states: tuple[str, ...] = ()
     resumes: bool = False
+
+    @property
+    def fixed_batch(self) -> int:
+        """Items of a call of the model, where it takes no other number; 1 where it takes any."""
+        fixed = self.plan.node.fixed_batch if self.model is not None else None
+        return 1 if fixed is None else fixed
 
     @property
     def is_hook(self) -> bool:
@@ -83,8 +89,7 @@ def form_of(node: NodePlan, clock: PlatformClock) -> NodeC:
 
 def _of(node: Node, plan: NodePlan, clock: PlatformClock) -> tuple[CForm | None, ModelC | None]:
     if isinstance(node, InferenceModel):
-        data = node.artifact.data
-        return None, compile_model(data, plan.name, node.fixed_batch or 1)
+        return None, compile_model(node.artifact.data, plan.name)
     return node.c_form(plan.ports, clock), None
 
 

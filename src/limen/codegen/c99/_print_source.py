@@ -20,11 +20,11 @@ from limen.codegen.c99._facts import (
 )
 from limen.codegen.c99._forms import NodeC
 from limen.codegen.c99._layout import ARM32, HOST64
-from limen.onnx_c import ModelC
 from limen.codegen.c99._numbers import numbers
 from limen.codegen.c99._print_header import STATE_FEATURES, heading
 from limen.codegen.c99._state import state_layout
 from limen.node import CForm, NodeKind
+from limen.onnx_c import ModelC
 from limen.platform import PlatformClock
 from limen.policy import AdmissionPolicy, RetentionMode
 from limen.scheduling import DegradePlan
@@ -308,8 +308,8 @@ def _node_plan(graph: GraphC, node: NodeC, restarts: int) -> Iterator[tuple[str,
             yield ("failsafe_port" if declared.failsafe else "default_port"), declared.port
     if getattr(plan.on_error, "quiesce", False):
         yield "failsafe_quiesces", "true"
-    if node.model is not None and node.model.batch > 1:
-        yield "fixed_batch", node.model.batch
+    if node.fixed_batch > 1:
+        yield "fixed_batch", node.fixed_batch
     yield "shape", f"LIMEN_{node.shape}"
     yield "activation", f"LIMEN_{activation_name(plan)}"
     yield "criticality", int(plan.criticality)
@@ -422,13 +422,13 @@ def _model(graph: GraphC, node: NodeC, model: ModelC, suffix: str) -> Iterator[s
     arena = f"g->{node.plan.name}{suffix}_arena" if model.arena_bytes else "NULL"
     yield f"LIMEN_FN limen_result {own}_call(struct {graph.name} *g, limen_call *call) {{"
     yield "    unsigned i;"
-    if model.batch == 1:
+    if node.fixed_batch == 1:
         yield "    for (i = 0; i < call->items; i++) {"
         yield f"        {model.entry}({arena}, call->ins[i], call->outs[i]);"
         yield "    }"
     else:
         into, out = (
-            specs[0][1].size_bytes // model.batch for specs in (model.inputs, model.outputs)
+            specs[0][1].size_bytes // node.fixed_batch for specs in (model.inputs, model.outputs)
         )
         batch, results = f"g->{node.plan.name}_batch", f"g->{node.plan.name}_results"
         yield f"    memset({batch}, 0, sizeof {batch});"

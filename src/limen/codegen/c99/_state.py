@@ -85,8 +85,7 @@ def _of_node(graph: GraphC, node: NodeC) -> Iterator[StateMember]:
             shape = (node.plan.inputs[0].batching.max_items, max(count, 1))
             member = Member(f"{name}_gather", spec.dtype.c_type, shape[0] * shape[1])
             yield StateMember(member, shape, "node", name)
-    fixed = node.model.batch if node.model is not None else 1
-    if fixed > 1 and node.model is not None:
+    if node.fixed_batch > 1 and node.model is not None:
         for side, specs in (("batch", node.model.inputs), ("results", node.model.outputs)):
             spec = specs[0][1]
             elements = spec.size_bytes // spec.dtype.size_bytes
