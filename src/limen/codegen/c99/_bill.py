@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ KINDS: Final = (
 )
 """What memory is taken for: parts of the graph, then what stands around it."""
 _MOST_SHOWN: Final = 3
+_HALF: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of the state struct, and whom it belongs to."""
+    """A member of the state struct, or a share of one, and whom it belongs to."""
 
     member: str
     kind: str
@@ -51,21 +52,34 @@ class Layout:
             that fits decides.
         state: The symbol that holds the graph's state; empty where there is none.
         members: What the state is made of; what they leave of it is the framework's.
+        tables: By symbol, whose the rows of a table are; all are of one size.
+        inlined: By the address of an instruction, whose code it is, where the function that it lies
+            in is another's.
     """
 
     objects: Mapping[Path, Owner]
     symbols: Mapping[str, tuple[str, str]]
     state: str
     members: Sequence[Member]
+    tables: Mapping[str, Sequence[Owner]] = field(default_factory=dict)
+    inlined: Mapping[int, Owner] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the bill."""
+    """One line of the bill.
+
+    Attributes:
+        owner: Whom it is charged to.
+        flash_bytes: Code and constants, and what RAM is filled with at the start.
+        ram_bytes: Static RAM.
+        constant_bytes: Of flash, constants: of a model, its weights.
+    """
 
     owner: Owner
     flash_bytes: int
     ram_bytes: int
+    constant_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +166,7 @@ class Bill:
                     "name": entry.owner.name,
                     "flash_bytes": entry.flash_bytes,
                     "ram_bytes": entry.ram_bytes,
+                    "constant_bytes": entry.constant_bytes,
                 }
                 for entry in self.entries
             ],
@@ -177,34 +192,42 @@ def make_bill(elf: Path, layout: Layout, stack: Stack | None = None) -> Bill:
     whose = _Ownership(layout)
     flash: dict[Owner, int] = defaultdict(int)
     ram: dict[Owner, int] = defaultdict(int)
+    constant: dict[Owner, int] = defaultdict(int)
     for index, section in enumerate(program.sections):
         if not section.allocated or not section.size:
             continue
-        for owner, size in _charges(program, index, section, whose):
+        for owner, size, is_object in _charges(program, index, section, whose):
             if not section.empty:
                 flash[owner] += size
             if section.writable:
                 ram[owner] += size
+            elif is_object:
+                constant[owner] += size
     owners = sorted({*flash, *ram}, key=lambda owner: (KINDS.index(owner.kind), owner.name))
-    return Bill(tuple(Entry(owner, flash[owner], ram[owner]) for owner in owners), stack)
+    entries = (Entry(owner, flash[owner], ram[owner], constant[owner]) for owner in owners)
+    return Bill(tuple(entries), stack)
 
 
 def _charges(
     program: Elf, index: int, section: Section, whose: _Ownership
-) -> list[tuple[Owner, int]]:
-    """Charge each byte of a section once: of symbols that overlap, the first has it."""
-    charges: list[tuple[Owner, int]] = []
+) -> list[tuple[Owner, int, bool]]:
+    """Charge each byte of a section once, and say whether it is data of a symbol.
+
+    Of symbols that overlap, the first has it.
+    """
+    charges: list[tuple[Owner, int, bool]] = []
     at, end = section.address, section.address + section.size
     for start, symbol in _spans(program, index):
         stop = min(start + symbol.size, end)
         if stop <= at:
             continue
         if start > at:
-            charges.append((Owner("rest"), start - at))
-        charges += whose.split(symbol, stop - max(start, at))
+            charges.append((Owner("rest"), start - at, False))
+        parts = whose.split(symbol, max(start, at), stop)
+        charges += [(owner, size, symbol.type == "object") for owner, size in parts]
         at = stop
     if end > at:
-        charges.append((Owner("rest"), end - at))
+        charges.append((Owner("rest"), end - at, False))
     return charges
 
 
@@ -234,17 +257,24 @@ class _Ownership:
                 else:
                     self._shared[symbol.name] = owner
 
-    def split(self, symbol: Symbol, size: int) -> list[tuple[Owner, int]]:
-        """Charge the bytes of a symbol; those of the state to the owners of its members."""
-        if not self._layout.state or symbol.name != self._layout.state:
-            return [(self._owner(symbol), size)]
-        parts = [(Owner(m.kind, m.name), m.size_bytes) for m in self._layout.members]
+    def split(self, symbol: Symbol, start: int, stop: int) -> list[tuple[Owner, int]]:
+        """Charge the bytes of a symbol; those of state, tables and code by what they are made of."""
+        size, owner = stop - start, self._owner(symbol)
+        rows = self._layout.tables.get(symbol.name, ())
+        if self._layout.state and symbol.name == self._layout.state:
+            parts = [(Owner(m.kind, m.name), m.size_bytes) for m in self._layout.members]
+            owner = Owner("framework")
+        elif rows and size % len(rows) == 0:
+            parts = [(row, size // len(rows)) for row in rows]
+        else:
+            inlined = (self._layout.inlined.get(at) for at in range(start, stop, _HALF))
+            parts = [(whose, _HALF) for whose in inlined if whose is not None]
         left = size - sum(part for _, part in parts)
         if left < 0:
             raise ConfigurationError(
-                f"the members of {symbol.name} take {size - left} bytes, and it has {size}"
+                f"the parts of {symbol.name} take {size - left} bytes, and it has {size}"
             )
-        return [*parts, (Owner("framework"), left)]
+        return [*parts, (owner, left)]
 
     def _owner(self, symbol: Symbol) -> Owner:
         owner = self._files.get(symbol.file) if symbol.file else self._shared.get(symbol.name)

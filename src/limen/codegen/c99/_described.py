@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from limen.codegen.c99._bill import Member
+from limen.codegen.c99._bill import Member, Owner
 from limen.codegen.c99._emit import PrintedC
 from limen.codegen.c99._facts import GraphC
 from limen.codegen.c99._forms import NodeC
-from limen.codegen.c99._layout import ARM32
+from limen.codegen.c99._layout import ARM32, Abi
 from limen.codegen.c99._state import state_layout, state_members
 from limen.types import TensorSpec
 
@@ -72,6 +72,7 @@ class PrintedGraph:
         sinks: Likewise.
         symbols: By the beginning of a symbol's name, kind and name of whom it is charged to.
         members: Whose the members of its state are.
+        tables: By the symbol of a table of its constants, whose each row is.
         edges: The names of its edges, by index.
         nodes: The names of its nodes, by index.
         counts: Whether it counts what happens at edges and nodes.
@@ -86,9 +87,10 @@ class PrintedGraph:
     sinks: tuple[Hook, ...]
     symbols: Mapping[str, tuple[str, str]]
     members: Sequence[Member]
-    edges: tuple[str, ...] = ()
-    nodes: tuple[str, ...] = ()
-    counts: bool = False
+    tables: Mapping[str, Sequence[Owner]]
+    edges: tuple[str, ...]
+    nodes: tuple[str, ...]
+    counts: bool
 
     @property
     def state(self) -> str:
@@ -111,26 +113,38 @@ class PrintedGraph:
         return function in (*hooks, f"{self.name}_now", f"{self.name}_charge", "limen_log")
 
 
-def describe(printed: PrintedC, folder: Path) -> PrintedGraph:
+def describe(printed: PrintedC, folder: Path, abi: Abi = ARM32) -> PrintedGraph:
     """Describe a graph that was printed and written to a folder.
 
     Args:
         printed: The graph.
         folder: Where its files lie.
+        abi: What it is compiled for.
     """
     graph = printed.graph
+    edges = tuple(edge.plan.name for edge in graph.edges)
+    nodes = tuple(node.plan.name for node in graph.nodes)
+    symbols = {f"{graph.name}_{name}_": ("node", name) for name in nodes}
+    symbols |= {f"{graph.name}_initial_{i}": ("edge", name) for i, name in enumerate(edges)}
     return PrintedGraph(
-        graph.name,
-        folder,
-        (f"{graph.name}.c",),
-        tuple(model for node in graph.nodes for model in _models(node)),
-        (),
-        tuple(hook for node in graph.nodes for hook in _sources(node)),
-        tuple(hook for node in graph.nodes for hook in _sinks(node)),
-        {f"{graph.name}_{n.plan.name}_": ("node", n.plan.name) for n in graph.nodes},
-        tuple(_members(graph)),
-        tuple(edge.plan.name for edge in graph.edges),
-        tuple(node.plan.name for node in graph.nodes),
+        name=graph.name,
+        folder=folder,
+        files=(f"{graph.name}.c",),
+        models=tuple(model for node in graph.nodes for model in _models(node)),
+        include=(),
+        sources=tuple(hook for node in graph.nodes for hook in _sources(node)),
+        sinks=tuple(hook for node in graph.nodes for hook in _sinks(node)),
+        symbols=symbols,
+        members=tuple(_members(graph, abi)),
+        tables={
+            "limen_nodes": tuple(Owner("node", name) for name in nodes),
+            "limen_edges": tuple(Owner("edge", name) for name in edges),
+            "limen_ports": tuple(
+                Owner("edge", _slots_of(graph, index)) for index in range(len(graph.ports))
+            ),
+        },
+        edges=edges,
+        nodes=nodes,
         counts=graph.features["COUNTS"],
     )
 
@@ -168,9 +182,9 @@ def _sinks(node: NodeC) -> Iterator[Hook]:
             restarts = False
 
 
-def _members(graph: GraphC) -> Iterator[Member]:
+def _members(graph: GraphC, abi: Abi) -> Iterator[Member]:
     """Yield whose the state is; pools are divided among those that have a share of them."""
-    places = state_layout(graph, ARM32).places
+    places = state_layout(graph, abi).places
     edges = [edge.plan.name for edge in graph.edges]
     slots = [(_slots_of(graph, index), port.depth) for index, port in enumerate(graph.ports)]
     staged = [(edge.plan.name, edge.stage_room) for edge in graph.edges]

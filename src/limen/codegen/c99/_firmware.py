@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from limen.codegen.c99._bill import Bill, Layout, Owner, make_bill
 from limen.codegen.c99._described import PrintedGraph
 from limen.codegen.c99._elf import read_elf
 from limen.codegen.c99._harness import print_application, print_harness
+from limen.codegen.c99._inlined import inlined_code
 from limen.codegen.c99._stack import require_static, worst_stack
 from limen.codegen.c99._toolchain import Mcu, Toolchain, compile_objects, link
 from limen.errors import ConfigurationError
@@ -92,7 +93,8 @@ def bill_of(graph: PrintedGraph, firmware: Firmware) -> Bill:
     """
     require_static(firmware.usages)
     stack = worst_stack(read_elf(firmware.elf), graph.entries, graph.is_hook)
-    return make_bill(firmware.elf, firmware.layout, stack)
+    layout = replace(firmware.layout, inlined=inlined_code(firmware.elf, graph.symbols))
+    return make_bill(firmware.elf, layout, stack)
 
 
 def _build(
@@ -146,7 +148,7 @@ def _build(
     }
     owners |= {path: Owner("start-up") for path in around[: len(_START_UP)]}
     owners |= {path: Owner("application") for path in (*around[len(_START_UP) :], *hooks)}
-    layout = Layout(owners, graph.symbols, graph.state, graph.members)
+    layout = Layout(owners, graph.symbols, graph.state, graph.members, graph.tables)
     return Firmware(elf, layout, tuple(path.with_suffix(".su") for path in (*ours, *models)))
 
 

@@ -22,7 +22,7 @@ STRICT: Final = (
 _LENIENT: Final = ("-Wall", "-Wextra", "-Wno-unused")
 # No contraction: a product that is added unrounded would give other bits than on the host.
 _LANGUAGE: Final = ("-std=c99", "-ffp-contract=off")
-_SECTIONS: Final = ("-Os", "-ffunction-sections", "-fdata-sections", "-fstack-usage")
+_SECTIONS: Final = ("-Os", "-g", "-ffunction-sections", "-fdata-sections", "-fstack-usage")
 _CORTEX_M4: Final = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 _ZIG: Final = ("-target", "thumb-linux-musleabihf", "-mcpu=cortex_m4+vfp4d16sp")
 _MOST_SHOWN: Final = 12
