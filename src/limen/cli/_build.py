@@ -56,5 +56,5 @@ def _printed(program: Program, target: str) -> str:
             return print_cython(program)
         case _:
             raise ConfigurationError(
-                f"--target {target!r} has no text", remedy="write python or native"
+                f"--target {target!r} has no text", remedy="write python, native or c"
             )

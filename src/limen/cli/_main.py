@@ -14,6 +14,7 @@ import typer
 from limen.app import ModelWatcher, State, check, diagnose, json_line, load, set_speed
 from limen.cli._bench import bench
 from limen.cli._build import build
+from limen.cli._build_c import Limits, build_c
 from limen.cli._check import describe_plan, plan_json
 from limen.cli._conformance import check_conformance
 from limen.cli._demo import run_demo
@@ -102,6 +103,11 @@ _Built = Annotated[
         help="Native code made by limen build; needs no compiler here.",
     ),
 ]
+_Specialise = Annotated[
+    bool,
+    typer.Option("--specialise", help="Compile C as straight-line code: faster, and larger."),
+]
+_BillJson = Annotated[bool, typer.Option("--json", help="Print what C takes as one JSON line.")]
 _Events = Annotated[
     Path | None,
     typer.Option("--events", metavar="FILE", help="Write events to a file, as JSON lines."),
@@ -156,27 +162,56 @@ def run(
 def build_command(
     file: _File,
     target: Annotated[
-        str, typer.Option("--target", metavar="NAME", help="python or native.")
+        str, typer.Option("--target", metavar="NAME", help="python, native or c.")
     ] = "native",
     show: Annotated[
         bool, typer.Option("--print", help="Print the generated text; build nothing.")
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="DIR", help="Where the compiled code goes."),
+        typer.Option("-o", "--output", metavar="DIR", help="Where the generated code goes."),
     ] = None,
     no_metrics: Annotated[
         bool, typer.Option("--no-metrics", help="Leave out what counts durations.")
     ] = False,
+    mcu: Annotated[
+        str | None,
+        typer.Option(
+            "--mcu",
+            metavar="NAME",
+            help="What C is measured for: cortex-m4 or host.",
+        ),
+    ] = None,
+    max_ram: Annotated[
+        str | None,
+        typer.Option("--max-ram", metavar="SIZE", help="Fail where C needs more, as 64KiB."),
+    ] = None,
+    max_flash: Annotated[
+        str | None,
+        typer.Option("--max-flash", metavar="SIZE", help="Fail where C needs more, as 256KiB."),
+    ] = None,
+    specialise: _Specialise = False,
+    json: _BillJson = False,
     allow_import: _Import = False,
 ) -> None:
-    """Specialise a graph: print its text, or compile it to be shipped with it."""
+    """Specialise a graph: print its text, or compile it to be shipped with it.
+
+    As C the files are written, and where a compiler is found, what they take is printed: RAM and
+    flash of each node, edge and model, of the framework, and the worst stack.
+    """
     if show == (output is not None):
         raise ConfigurationError(
             "limen build needs one of --print and -o",
             remedy="write --print for the text, or -o DIR for compiled code",
         )
-    text = build(_load(file, allow_import), target, output, metrics=not no_metrics)
+    limits = Limits.read(mcu, max_ram, max_flash, specialise=specialise, json=json)
+    graph = _load(file, allow_import)
+    if target == "c":
+        for line in build_c(graph, output, limits, metrics=not no_metrics):
+            _say(line)
+        return
+    limits.refuse_for(target)
+    text = build(graph, target, output, metrics=not no_metrics)
     if text is not None:
         _say(text.removesuffix("\n"))
     else:

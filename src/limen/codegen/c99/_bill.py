@@ -18,7 +18,6 @@ KINDS: Final = (
 )
 """What memory is taken for: parts of the graph, then what stands around it."""
 _MOST_SHOWN: Final = 3
-_HALF: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,7 @@ class Layout:
         tables: By symbol, whose the rows of a table are; all are of one size.
         inlined: By the address of an instruction, whose code it is, where the function that it lies
             in is another's.
+        code_unit: Of how many bytes each of these addresses speaks.
     """
 
     objects: Mapping[Path, Owner]
@@ -63,6 +63,7 @@ class Layout:
     members: Sequence[Member]
     tables: Mapping[str, Sequence[Owner]] = field(default_factory=dict)
     inlined: Mapping[int, Owner] = field(default_factory=dict)
+    code_unit: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +259,7 @@ class _Ownership:
                     self._shared[symbol.name] = owner
 
     def split(self, symbol: Symbol, start: int, stop: int) -> list[tuple[Owner, int]]:
-        """Charge the bytes of a symbol; those of state, tables and code by what they are made of."""
+        """Charge the bytes of a symbol; those of state, tables and code part by part."""
         size, owner = stop - start, self._owner(symbol)
         rows = self._layout.tables.get(symbol.name, ())
         if self._layout.state and symbol.name == self._layout.state:
@@ -267,8 +268,9 @@ class _Ownership:
         elif rows and size % len(rows) == 0:
             parts = [(row, size // len(rows)) for row in rows]
         else:
-            inlined = (self._layout.inlined.get(at) for at in range(start, stop, _HALF))
-            parts = [(whose, _HALF) for whose in inlined if whose is not None]
+            unit = self._layout.code_unit
+            inlined = (self._layout.inlined.get(at) for at in range(start, stop, unit))
+            parts = [(whose, unit) for whose in inlined if whose is not None]
         left = size - sum(part for _, part in parts)
         if left < 0:
             raise ConfigurationError(

@@ -9,13 +9,14 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from limen.codegen.c99._bill import Bill, Layout, Owner, make_bill
-from limen.codegen.c99._described import PrintedGraph
+from limen.codegen.c99._described import PrintedGraph, describe
 from limen.codegen.c99._elf import read_elf
+from limen.codegen.c99._emit import PrintedC
 from limen.codegen.c99._harness import print_application, print_harness
 from limen.codegen.c99._inlined import inlined_code
+from limen.codegen.c99._layout import ARM32, HOST64
 from limen.codegen.c99._stack import require_static, worst_stack
 from limen.codegen.c99._toolchain import Mcu, Toolchain, compile_objects, link
-from limen.errors import ConfigurationError
 
 _START_UP = ("semihost.c", "startup.c")
 _MEASURING = ("counter.c", "recorded.c", "report.c")
@@ -29,11 +30,13 @@ class Firmware:
         elf: Its file.
         layout: Whose its parts are.
         usages: The ``.su`` files of the graph and its models.
+        mcu: What it is for.
     """
 
     elf: Path
     layout: Layout
     usages: tuple[Path, ...]
+    mcu: Mcu
 
 
 def build_bare(
@@ -85,15 +88,41 @@ def build_harness(
     return _build(graph, toolchain, directory, text, defines, wrapped)
 
 
+def measure(
+    printed: PrintedC, toolchain: Toolchain, directory: Path, *, specialised: bool = False
+) -> Bill:
+    """Compile and link a printed graph, and return what it takes; called by ``limen build``.
+
+    Args:
+        printed: The graph.
+        toolchain: For a microcontroller, a firmware is linked; for the host, a shared library.
+        directory: Where the graph's files, objects and what is linked go.
+        specialised: Whether it is compiled as straight-line code.
+
+    Raises:
+        LimenError: It does not compile, or no bound can be given for the stack.
+    """
+    printed.write(directory)
+    abi = HOST64 if toolchain.mcu is Mcu.HOST else ARM32
+    graph = describe(printed, directory, abi)
+    return bill_of(graph, build_bare(graph, toolchain, directory, specialised=specialised))
+
+
 def bill_of(graph: PrintedGraph, firmware: Firmware) -> Bill:
     """Return what a firmware takes, with the worst stack of the functions that are called.
+
+    Of what is linked for the host the stack is not known.
 
     Raises:
         LimenError: No bound can be given for the stack.
     """
     require_static(firmware.usages)
-    stack = worst_stack(read_elf(firmware.elf), graph.entries, graph.is_hook)
-    layout = replace(firmware.layout, inlined=inlined_code(firmware.elf, graph.symbols))
+    is_host = firmware.mcu is Mcu.HOST
+    stack = None
+    if not is_host:
+        stack = worst_stack(read_elf(firmware.elf), graph.entries, graph.is_hook)
+    inlined = inlined_code(firmware.elf, graph.symbols, is_host=is_host)
+    layout = replace(firmware.layout, inlined=inlined, code_unit=1 if is_host else 2)
     return make_bill(firmware.elf, layout, stack)
 
 
@@ -105,8 +134,7 @@ def _build(
     defines: Sequence[str],
     wrapped: Sequence[str],
 ) -> Firmware:
-    if toolchain.mcu is Mcu.HOST:
-        raise ConfigurationError("a firmware is built for a microcontroller, and not for the host")
+    is_host = toolchain.mcu is Mcu.HOST
     include = (graph.folder, *graph.include)
     directory.mkdir(parents=True, exist_ok=True)
     harness = directory / "harness.c"
@@ -128,7 +156,7 @@ def _build(
         )
         around = compile_objects(
             toolchain,
-            [support / name for name in (*_START_UP, *_MEASURING)],
+            [] if is_host else [support / name for name in (*_START_UP, *_MEASURING)],
             directory,
             include=[support],
         )
@@ -139,7 +167,7 @@ def _build(
             toolchain,
             [*ours, *models, *around, *hooks],
             directory / f"{graph.name}.elf",
-            script=support / "mps2.ld",
+            script=None if is_host else support / "mps2.ld",
             wrapped=wrapped,
         )
     owners = {path: Owner("framework") for path in ours}
@@ -149,7 +177,9 @@ def _build(
     owners |= {path: Owner("start-up") for path in around[: len(_START_UP)]}
     owners |= {path: Owner("application") for path in (*around[len(_START_UP) :], *hooks)}
     layout = Layout(owners, graph.symbols, graph.state, graph.members, graph.tables)
-    return Firmware(elf, layout, tuple(path.with_suffix(".su") for path in (*ours, *models)))
+    return Firmware(
+        elf, layout, tuple(path.with_suffix(".su") for path in (*ours, *models)), toolchain.mcu
+    )
 
 
 @contextmanager

@@ -11,11 +11,12 @@ from typing import Final
 from limen.codegen.c99._bill import Owner
 from limen.codegen.c99._elf import Elf, read_elf
 
-_TOOL: Final = "arm-none-eabi-addr2line"
-_HALF: Final = 2
+_TOOLS: Final = {False: "arm-none-eabi-addr2line", True: "addr2line"}
 
 
-def inlined_code(program: Path, symbols: Mapping[str, tuple[str, str]]) -> dict[int, Owner]:
+def inlined_code(
+    program: Path, symbols: Mapping[str, tuple[str, str]], *, is_host: bool
+) -> dict[int, Owner]:
     """Return, by address, whose an instruction is that lies in a function of somebody else.
 
     Read from the debug information of a firmware. Without the tool that reads it the answer is
@@ -24,11 +25,13 @@ def inlined_code(program: Path, symbols: Mapping[str, tuple[str, str]]) -> dict[
     Args:
         program: The firmware, of objects that were compiled with debug information.
         symbols: By the beginning of a function's name, kind and name of whom it is charged to.
+        is_host: Whether it is for this machine, whose instructions may begin anywhere; those of a
+            Cortex-M4 begin at even addresses.
     """
-    tool = shutil.which(_TOOL)
+    tool = shutil.which(_TOOLS[is_host])
     if tool is None:
         return {}
-    asked = "".join(f"{at:#x}\n" for at in _addresses(read_elf(program)))
+    asked = "".join(f"{at:#x}\n" for at in _addresses(read_elf(program), 1 if is_host else 2))
     done = subprocess.run(
         [tool, "-a", "-f", "-i", "-e", str(program)],
         input=asked,
@@ -39,10 +42,10 @@ def inlined_code(program: Path, symbols: Mapping[str, tuple[str, str]]) -> dict[
     return {} if done.returncode else dict(_read(done.stdout, symbols))
 
 
-def _addresses(elf: Elf) -> Iterator[int]:
+def _addresses(elf: Elf, step: int) -> Iterator[int]:
     for section in elf.sections:
         if section.code and section.allocated:
-            yield from range(section.address, section.address + section.size, _HALF)
+            yield from range(section.address, section.address + section.size, step)
 
 
 def _read(text: str, symbols: Mapping[str, tuple[str, str]]) -> Iterator[tuple[int, Owner]]:
