@@ -19,13 +19,14 @@ from limen.cli._check import describe_plan, plan_json
 from limen.cli._conformance import check_conformance
 from limen.cli._demo import run_demo
 from limen.cli._draw import DrawingFormat, draw
+from limen.cli._emulate import compare, describe_comparison
 from limen.cli._execute import ExitCode, execute, settle
 from limen.cli._log import decision_log, event_file
 from limen.errors import ConfigurationError, GraphError, LimenError
 from limen.graph import Graph, Problem
 from limen.platform import MonotonicClock, PlatformClock, SimClock
 from limen.scheduling import bounds
-from limen.types import printable
+from limen.types import parse_duration_ns, printable
 
 _EPILOG = (
     "Exit codes: 0 the graph ran to its end (losses that a policy decided are in the accounting); "
@@ -216,6 +217,43 @@ def build_command(
         _say(text.removesuffix("\n"))
     else:
         print(f"limen: built {file} into {output}", file=sys.stderr)
+
+
+@_app.command(
+    epilog="Exit codes: 0 both decided the same; 1 they did not, or the firmware faulted or hung; "
+    "2 the graph or the command line is not valid, or a tool is missing."
+)
+def emulate(
+    file: _File,
+    data: Annotated[
+        Path | None,
+        typer.Option("--input", metavar="CSV", help="Replaces the file of the CSV source."),
+    ] = None,
+    json: _Json = False,
+    no_metrics: Annotated[
+        bool, typer.Option("--no-metrics", help="Leave out what counts durations.")
+    ] = False,
+    specialise: _Specialise = False,
+    timeout: Annotated[
+        str,
+        typer.Option("--timeout", metavar="TIME", help="After which the firmware counts as hung."),
+    ] = "300s",
+    allow_import: _Import = False,
+) -> None:
+    """Run a graph as firmware on an emulated Cortex-M4, and compare it with the reference."""
+    found = compare(
+        _load(file, allow_import),
+        data,
+        metrics=not no_metrics,
+        specialise=specialise,
+        timeout_s=parse_duration_ns(timeout, what="--timeout") / 1e9,
+    )
+    if json:
+        print(json_line(found.to_dict()))
+    else:
+        for line in describe_comparison(found):
+            _say(line)
+    raise typer.Exit(ExitCode.DONE if found.agrees else ExitCode.FAILED)
 
 
 @_app.command(name="check", epilog=_EPILOG)

@@ -78,7 +78,7 @@ def record(source: Source, tick_rate_hz: int, start: int = 0) -> list[Reading]:
 
 def _readings(source: Source, spec: TensorSpec, clock: SimClock) -> list[Reading]:
     readings: list[Reading] = []
-    while True:
+    while len(readings) * (_ENTRY.size + spec.size_bytes) <= _ROOM:
         due = source.next_due()
         if due is not None:
             clock.wait_until(due)
@@ -97,6 +97,7 @@ def _readings(source: Source, spec: TensorSpec, clock: SimClock) -> list[Reading
                 "a source that waits for something from outside cannot be recorded",
                 remedy="record it to a file first, and give that as input",
             )
+    raise _no_room()
 
 
 def _reading(made: Produced, due: Ticks | None, spec: TensorSpec) -> Reading:
@@ -143,12 +144,16 @@ def make_image(recordings: Sequence[Sequence[Reading]], sources: Sequence[Hook])
         bodies.append(body)
         at += len(body)
     if at > _ROOM:
-        raise ConfigurationError(
-            f"the inputs take {at} bytes, and the emulated board has room for {_ROOM}",
-            code=Code.RESOURCE_UNAVAILABLE,
-            remedy="give a shorter recording",
-        )
+        raise _no_room()
     return b"".join([_HEAD.pack(_MAGIC, len(recordings)), *rows, *bodies])
+
+
+def _no_room() -> ConfigurationError:
+    return ConfigurationError(
+        f"the inputs take more than the {_ROOM} bytes that the emulated board has room for",
+        code=Code.RESOURCE_UNAVAILABLE,
+        remedy="give a shorter recording",
+    )
 
 
 def _encode(reading: Reading, hook: Hook) -> bytes:
