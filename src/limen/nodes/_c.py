@@ -50,7 +50,7 @@ def _tensor(node: str, port: Port) -> TensorSpec:
         return port.spec
     raise GraphError(
         f"{node}.{port.name}: {describe_spec(port.spec)} has no form in C",
-        code=Code.INCOMPATIBLE_PORTS,
+        code=Code.NOT_PORTABLE,
         remedy="send tensors of known shape",
     )
 

@@ -207,7 +207,7 @@ class JoinByTime(LibraryNode):
         if self.pair == "tuple":
             raise GraphError(
                 "join_by_time.out: a pair as a tuple has no form in C",
-                code=Code.INCOMPATIBLE_PORTS,
+                code=Code.NOT_PORTABLE,
                 remedy='send tensors: set pair = "concat", with a cast where they do not fit',
             )
         tolerance = clock.duration_to_ticks(self.tolerance_ns)
