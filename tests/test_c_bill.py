@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from c_mcu import ACTIVITY, NEEDS_MCU, SCENARIOS, broken, printed_activity, printed_scenario
-from limen.codegen.c99 import Bill, Entry, Mcu, Owner, find, measure, require
+from limen.codegen.c99 import Bill, Entry, Mcu, Owner, Toolchain, find, measure, require
 from limen.codegen.c99._elf import read_elf
 from limen.codegen.c99._layout import ARM32, HOST64
 from limen.codegen.c99._stack import Frame, Stack
@@ -144,6 +146,21 @@ def test_a_stack_without_a_bound_is_refused(
     with pytest.raises(LimenError, match="the stack has no bound") as refused:
         measure(broken(printed, statement, before=before), require(Mcu.CORTEX_M4), tmp_path)
     assert said.format(name=printed.graph.name) in refused.value.message
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="no ziglang")
+def test_another_compiler_that_writes_no_stack_files_is_held_to_a_bound_as_well(
+    tmp_path: Path,
+) -> None:
+    command = (sys.executable, "-m", "ziglang", "cc")
+    zig = Toolchain("zig", command, "zig", Mcu.CORTEX_M4)
+    printed = printed_scenario(SCENARIOS[0])
+    stack = measure(printed, zig, tmp_path / "sound").stack
+    assert stack is not None
+    assert stack.chain[0].function.startswith(printed.graph.name)
+    dynamic = broken(printed, "*(volatile char *)__builtin_alloca(g->run.steps + 1u) = 1;")
+    with pytest.raises(LimenError, match=r"takes stack by a value"):
+        measure(dynamic, zig, tmp_path / "dynamic")
 
 
 @NEEDS_MCU

@@ -104,9 +104,14 @@ class _Search:
 
 
 def dynamic_frames(usages: Iterable[Path]) -> tuple[str, ...]:
-    """Return the functions whose stack is not fixed, as ``name (file)``, from ``.su`` files."""
+    """Return the functions whose stack is not fixed, as ``name (file)``, from ``.su`` files.
+
+    Not every compiler writes them: what is missing says nothing, and ``worst_stack`` looks as well.
+    """
     found = []
     for usage in usages:
+        if not usage.exists():
+            continue
         for line in usage.read_text(encoding="utf-8").splitlines():
             place, _, kind = line.split("\t")
             if "dynamic" in kind:

@@ -77,6 +77,7 @@ def _read(name: str, data: bytes, base: int, start: int, end: int, marks: dict[i
         (first,) = struct.unpack_from("<H", data, at - base)
         if first >> 11 < 0b11101:
             frame += _taken_narrow(first)
+            dynamic = dynamic or first & 0xFF87 == 0x4685  # mov sp, register
             target = _target_narrow(first, at)
             indirect = indirect or _through_register(first)
             length = 2
