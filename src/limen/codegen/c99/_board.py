@@ -20,15 +20,18 @@ _MACHINE: Final = (
     *("-icount", "shift=7"),
 )
 _LETTERS: Final = "LOSMKEFRCGN"
+_NO_ROOM: Final = "the stack has no room left"
+# All that is protected is what lies below the stack.
 _CAUSES: Final = {
     0x0001: "an instruction was fetched from memory that holds none",
-    0x0002: "memory was accessed that is protected",
+    0x0002: _NO_ROOM,
+    0x0010: _NO_ROOM,
     0x0100: "an instruction was fetched from an address where no memory is",
     0x0200: "an address was accessed where no memory is",
     0x0400: "an address was written where no memory is",
     0x0800: "the stack was left where no memory is, on return from an interrupt",
-    0x1000: "the stack has no room left",
-    0x2000: "the stack has no room left",
+    0x1000: _NO_ROOM,
+    0x2000: _NO_ROOM,
     0x10000: "an instruction is not defined",
     0x20000: "code was called that is no Thumb code",
     0x40000: "a return from an interrupt was not valid",

@@ -34,11 +34,25 @@ const startup_vector startup_vectors[VECTORS] __attribute__((section(".vectors")
     {.handler = startup_fault},
 };
 
+/* What lies below the stack takes writes without complaint in the emulator: forbid it. */
+static void startup_guard_stack(void)
+{
+    volatile uint32_t *const protection = (volatile uint32_t *)0xe000ed90u;
+    enum { CONTROL = 1, NUMBER = 2, BASE = 3, FORM = 4 };
+    protection[NUMBER] = 0;
+    protection[BASE] = 0x10000000u;
+    /* 2^28 bytes, no access, no instructions. */
+    protection[FORM] = 1u << 28 | 27u << 1 | 1u;
+    /* Everywhere else as without protection. */
+    protection[CONTROL] = 1u << 2 | 1u;
+}
+
 void Reset_Handler(void)
 {
     volatile uint32_t *const coprocessors = (volatile uint32_t *)0xe000ed88u;
     /* The FPU is off after a reset: the first instruction of it would fault. */
     *coprocessors |= 0xfu << 20;
+    startup_guard_stack();
     __asm__ volatile("dsb\n\tisb" ::: "memory");
     uint32_t *in_use;
     __asm__ volatile("mov %0, sp" : "=r"(in_use));
