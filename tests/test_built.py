@@ -51,7 +51,7 @@ def test_metrics_that_are_left_out_are_not_in_the_text(graph_file: Path) -> None
     [
         ((), ("needs one of --print and -o", "write --print for the text")),
         (("--print", "-o", "there"), ("needs one of --print and -o",)),
-        (("--target", "reference", "--print"), ("--target 'reference' has no text", "python or")),
+        (("--target", "reference", "--print"), ("--target 'reference' has no text", "native or c")),
         (("--target", "auto", "--print"), ("--target 'auto' has no text",)),
         (("--target", "python", "-o", "there"), ("is not built ahead of time", "leave -o out")),
     ],

@@ -20,8 +20,11 @@ else:
             "limen.codegen.c99._board": ("why_not",),
             "limen.codegen.c99._emit": ("PrintedC", "emit_c", "print_c"),
             "limen.codegen.c99._emulate": (
-                *("Emulation", "Inference", "Output"),
-                *("emulate", "emulate_log"),
+                "Emulation",
+                "Inference",
+                "Output",
+                "emulate",
+                "emulate_log",
             ),
             "limen.codegen.c99._firmware": ("measure",),
             "limen.codegen.c99._recorded": ("Reading", "record"),
