@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from limen._lazy import lazily
-from limen.node._c_form import CField, CForm, CTable
 from limen.node._function import FunctionNode, node
 from limen.node._process import ProcessNode
 from limen.node._results import Consumed, Output, Outputs, ProcessResult, Skip
@@ -25,12 +24,14 @@ from limen.node.contract import (
 )
 
 if TYPE_CHECKING:
+    from limen.node._c_form import CField, CForm, CTable
     from limen.node._looking import LookingContext
     from limen.node._model import InferenceModel
 else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
+            "limen.node._c_form": ("CField", "CForm", "CTable"),
             "limen.node._looking": ("LookingContext",),
             "limen.node._model": ("InferenceModel",),
         },

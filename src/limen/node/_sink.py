@@ -5,9 +5,9 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from limen.message import Message
-from limen.node._c_form import CForm
 from limen.node._results import CONSUMED, Consumed
 from limen.node._signature import match_spec
 from limen.node.contract import (
@@ -23,6 +23,9 @@ from limen.node.contract import (
 from limen.platform import PlatformClock
 from limen.policy import Activation
 from limen.types import ObjectSpec, PayloadSpec, Ticks
+
+if TYPE_CHECKING:
+    from limen.node._c_form import CForm
 
 
 class Sink(abc.ABC):

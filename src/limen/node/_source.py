@@ -6,10 +6,10 @@ import abc
 import enum
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from limen.node._c_form import CForm
 from limen.node.contract import (
     CallForm,
     DirectCall,
@@ -22,6 +22,9 @@ from limen.node.contract import (
 )
 from limen.platform import PlatformClock
 from limen.types import PayloadSpec, QoSClass, SequenceNumber, Ticks
+
+if TYPE_CHECKING:
+    from limen.node._c_form import CForm
 
 
 class Produced(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,12 @@ from limen import edge as edge_layer
 from limen import telemetry as telemetry_layer
 from limen.memory import HOST_ONLY, PlacementAcceptance
 from limen.message import BatchView, Message, MessageHeader
-from limen.node._c_form import CForm
 from limen.platform import PlatformClock
 from limen.policy import Activation, EdgePolicy
 from limen.types import MemoryClass, PayloadSpec, SequenceNumber, Ticks
+
+if TYPE_CHECKING:
+    from limen.node._c_form import CForm
 
 
 class NodeKind(enum.Enum):
