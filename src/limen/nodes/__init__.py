@@ -2,6 +2,7 @@
 
 from limen.nodes._affine import Affine
 from limen.nodes._axes import Concat, Split
+from limen.nodes._c_node import CNode
 from limen.nodes._cast import Cast
 from limen.nodes._debounce import Debounce
 from limen.nodes._decimate import Decimate
@@ -17,6 +18,7 @@ from limen.nodes._window import Window
 __all__ = [
     "Affine",
     "ArgMax",
+    "CNode",
     "Cast",
     "Concat",
     "Debounce",

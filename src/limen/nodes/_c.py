@@ -88,7 +88,7 @@ def ticks(node: str, name: str, value: int) -> str:
     if value > _MOST_TICKS:
         raise GraphError(
             f"{node}: {name} is {value} ticks, more than C can count on from any instant",
-            code=Code.INVALID_VALUE,
+            code=Code.NOT_PORTABLE,
             remedy=f"give at most {_MOST_TICKS} ticks",
         )
     return literal(value, DataType.S64)
@@ -103,7 +103,7 @@ def require_count(node: str, name: str, value: int) -> int:
     if value > _MOST_COUNT:
         raise GraphError(
             f"{node}: {name} is {value}, more than C counts in 32 bits",
-            code=Code.INVALID_VALUE,
+            code=Code.NOT_PORTABLE,
             remedy=f"give at most {_MOST_COUNT}",
         )
     return value

@@ -61,6 +61,9 @@ def print_source(graph: GraphC, clock: PlatformClock, digest: str) -> str:
     text.add(*_names(graph), "")
     text.add(*_edge_plans(graph), *_port_plans(graph), *_node_plans(graph))
     text.add('#include "limen_procedure.h"', "")
+    # What two nodes both call is defined once.
+    for code in dict.fromkeys(form.code for form in _all_forms(graph) if form.code):
+        text.add(*code.rstrip("\n").split("\n"), "")
     for node in graph.nodes:
         text.add(*_node(graph, node))
     text.add(*print_dispatch(graph), *print_api(graph))
@@ -352,9 +355,6 @@ def _uses(name: str, text: str) -> bool:
 def _form(graph: GraphC, node: NodeC, form: CForm, suffix: str) -> Iterator[str]:
     own = f"{graph.name}_{node.plan.name}{suffix}"
     state = f"struct {graph.name} *g"
-    if form.code:
-        yield from form.code.rstrip("\n").split("\n")
-        yield ""
     for table in form.tables:
         yield f"static const {table.type} {own}_{table.name}[] = {{"
         yield from numbers(table.values)
