@@ -9,7 +9,7 @@ from limen.codegen._text import Text, shown
 from limen.codegen.c99._facts import GraphC
 from limen.codegen.c99._forms import NodeC
 from limen.codegen.c99._layout import ARM32, HOST64, Abi, Struct
-from limen.codegen.c99._state import StateMember, form_struct, state_layout, state_members
+from limen.codegen.c99._state import StateMember, state_layout, state_members
 from limen.types import TensorSpec, describe_spec
 
 STATE_FEATURES = (
@@ -150,7 +150,6 @@ def _structs(graph: GraphC, node: NodeC) -> Iterator[str]:
             yield f"    {field.type} {field.name}{extents};"
         yield "};"
         yield ""
-        form_struct(name, form)
 
 
 def _declaration(member: StateMember) -> str:

@@ -72,7 +72,7 @@ def _of_node(graph: GraphC, node: NodeC) -> Iterator[StateMember]:
         (node.variant, node.variant_model, "_variant"),
     ):
         if form is not None and form.state:
-            struct = form_struct(f"{graph.name}_{name}{suffix}_state", form)
+            struct = _form(graph, f"{graph.name}_{name}{suffix}_state", form)
             yield StateMember(Member(f"{name}{suffix}_state", struct), (), "node", name)
         if model is not None and model.arena_bytes:
             words = -(-model.arena_bytes // 8)
@@ -93,14 +93,15 @@ def _of_node(graph: GraphC, node: NodeC) -> Iterator[StateMember]:
             yield StateMember(member, (elements,), "model", name)
 
 
-def form_struct(name: str, form: CForm) -> Struct:
+def _form(graph: GraphC, name: str, form: CForm) -> Struct:
     """Return the struct of a node's own state."""
     members = []
     for field in form.state:
         count = 1
         for extent in field.shape:
             count *= extent
-        members.append(Member(field.name, field.type, count if field.shape else None))
+        kind = _header(graph) if field.type == "limen_header" else field.type
+        members.append(Member(field.name, kind, count if field.shape else None))
     return Struct(name, tuple(members))
 
 
