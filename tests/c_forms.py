@@ -250,7 +250,7 @@ def edges_of(dtype: DataType) -> np.ndarray:
 
 
 def payloads(spec: TensorSpec, count: int, seed: int) -> list[np.ndarray]:
-    """Return so many payloads: edges of the type, bits at random, and values that come again."""
+    """Return so many payloads: edges of the type, random bits, few values that come again."""
     random = np.random.default_rng(seed)
     kind, shape = spec.dtype.numpy_dtype(), spec.fixed_shape
     edges = edges_of(spec.dtype)
@@ -261,7 +261,8 @@ def payloads(spec: TensorSpec, count: int, seed: int) -> list[np.ndarray]:
             drawn = random.integers(0, 256, (*shape, kind.itemsize), np.uint8)
             drawn = drawn.view(kind).reshape(shape)
         if place % 3 == 2:
-            drawn = random.integers(0, 2, shape).astype(kind)
+            few = [0.0, -0.0, 1.0, np.nan] if spec.dtype.is_float else [0, 1]
+            drawn = np.array(few).astype(kind)[random.integers(0, len(few), shape)]
         made.append(np.array(drawn))
     return made
 
