@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from limen.codegen import why_not
-from limen.codegen._cache import MOST_ENTRIES, NativeCache, read_manifest
 from limen.errors import Code, ConfigurationError
 from limen.settings import cache_directory
+from limen.toolchain._cache import MOST_ENTRIES, NativeCache, read_manifest
 
 KEY = hashlib.sha256(b"a program").hexdigest()
 NAME = "limen_native_a.so"
@@ -30,7 +30,7 @@ WITH_NATIVE = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 BUILDER = f"""
 import sys, time
 from pathlib import Path
-from limen.codegen._cache import NativeCache
+from limen.toolchain._cache import NativeCache
 
 def build(where):
     with open(sys.argv[2], "a") as log:

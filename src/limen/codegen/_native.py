@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.machinery
 import importlib.util
@@ -18,9 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from limen.codegen._cache import NativeCache, matches, read_manifest, write_manifest
 from limen.errors import Code, ConfigurationError
 from limen.settings import cache_directory
+from limen.toolchain import NativeCache, compiler_version, matches, read_manifest, write_manifest
 from limen.types import error_text
 
 _log = logging.getLogger("limen.native")
@@ -187,7 +186,7 @@ def _facts(digest: str) -> dict[str, str]:
     """Return what compiled code depends on."""
     return {
         "abi": str(sysconfig.get_config_var("SOABI")),
-        "compiler": _compiler_version(),
+        "compiler": compiler_version(_compiler()[0]),
         "cython": _cython_version(),
         "flags": " ".join(_FLAGS),
         "limen": version("limen"),
@@ -206,13 +205,3 @@ def _cython_version() -> str:
         return version(_PACKAGE)
     except PackageNotFoundError:
         return "none"
-
-
-@functools.cache
-def _compiler_version() -> str:
-    """Return the compiler's path and what it says of itself."""
-    path = shutil.which(_compiler()[0])
-    if path is None:
-        return "none"
-    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-    return f"{path}: {done.stdout.partition(chr(10))[0]}"

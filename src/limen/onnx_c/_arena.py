@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 ALIGNMENT = 8
+_CHARACTERS = frozenset({"int8_t", "uint8_t"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,40 +26,67 @@ class Temporary:
     size_bytes: int
 
 
-def lives(temporaries: Sequence[Temporary], calls: Sequence[str]) -> dict[str, tuple[int, int]]:
+Lives = Mapping[str, tuple[int, int]]
+
+
+def lives(
+    temporaries: Sequence[Temporary], calls: Sequence[Sequence[str]]
+) -> dict[str, tuple[int, int]]:
     """Return the first and the last of the calls that name each temporary.
 
-    Where a line is more than a call, what it does to whom is not known: all live throughout.
+    Args:
+        temporaries: All of them.
+        calls: The arguments of each call, in the order of the calls.
     """
-    plain = all(re.fullmatch(r"\s*\w+\([^;{}]*\);", call) for call in calls)
+    names = {one.name for one in temporaries}
     found: dict[str, tuple[int, int]] = {}
-    for one in temporaries:
-        uses = [i for i, call in enumerate(calls) if re.search(rf"\b{one.name}\b", call)]
-        found[one.name] = (uses[0], uses[-1]) if plain and uses else (0, len(calls))
+    for index, arguments in enumerate(calls):
+        for name in names.intersection(arguments):
+            found[name] = (found.get(name, (index, index))[0], index)
     return found
 
 
-def place(
-    temporaries: Sequence[Temporary], lived: Mapping[str, tuple[int, int]]
-) -> tuple[dict[str, int], int]:
+def place(temporaries: Sequence[Temporary], lived: Lives) -> tuple[dict[str, int], int]:
     """Return the offset of each temporary, and the bytes of the arena.
 
-    The largest are placed first, each as low as what lives beside it allows.
+    Each is placed as low as what lives beside it allows. What is placed first decides, so two
+    orders are tried: the largest first, and the first to be written first. One that no call names
+    has no place.
     """
-    placed: list[tuple[int, int, tuple[int, int]]] = []
-    offsets: dict[str, int] = {}
+    used = [one for one in temporaries if one.name in lived]
+    orders: tuple[Callable[[Temporary], tuple[int, int, str]], ...] = (
+        lambda one: (-one.size_bytes, lived[one.name][0], one.name),
+        lambda one: (lived[one.name][0], -one.size_bytes, one.name),
+    )
+    tried = [_place(sorted(used, key=order), lived) for order in orders]
+    return min(tried, key=lambda found: found[1])
+
+
+def _place(ordered: Sequence[Temporary], lived: Lives) -> tuple[dict[str, int], int]:
+    placed: list[tuple[int, int, Temporary]] = []
     size = 0
-    for one in sorted(temporaries, key=lambda t: (-t.size_bytes, t.name)):
-        first, last = lived[one.name]
-        beside = sorted(
-            (begin, end) for begin, end, (a, b) in placed if not (b < first or last < a)
-        )
+    for one in ordered:
+        beside = sorted((b, e) for b, e, other in placed if not _may_share(one, other, lived))
         offset = 0
         for begin, end in beside:
             if offset + one.size_bytes <= begin:
                 break
-            offset = max(offset, -(-end // ALIGNMENT) * ALIGNMENT)
-        offsets[one.name] = offset
-        placed.append((offset, offset + one.size_bytes, (first, last)))
+            offset = max(offset, _aligned(end))
+        placed.append((offset, offset + one.size_bytes, one))
         size = max(size, offset + one.size_bytes)
-    return offsets, -(-size // ALIGNMENT) * ALIGNMENT
+    return {one.name: offset for offset, _, one in placed}, _aligned(size)
+
+
+def _may_share(one: Temporary, other: Temporary, lived: Lives) -> bool:
+    """Whether two temporaries may lie in the same bytes.
+
+    Compilers take a store of one type and a load of another for different places and may swap them,
+    so bytes keep their type; only characters may take the place of anything.
+    """
+    (first, last), (begin, end) = lived[one.name], lived[other.name]
+    same = one.type == other.type or bool(_CHARACTERS & {one.type, other.type})
+    return same and (last < begin or end < first)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
