@@ -23,8 +23,10 @@ BACKENDS = (
     ("litert", "tflite"),
     ("openvino", "onnx"),
     ("openvino", "ir"),
+    ("c", "onnx"),
 )
 MODULES = {
+    "c": ("emx_onnx_cgen", "emx-onnx-cgen", "mcu"),
     "onnxruntime": ("onnxruntime", "onnxruntime", "onnx"),
     "litert": ("ai_edge_litert.interpreter", "ai-edge-litert", "litert"),
     "openvino": ("openvino", "openvino", "openvino"),
@@ -227,6 +229,8 @@ def test_malformed_files_are_refused_in_one_line_with_one_code(
         ("litert", "onnx"),
         ("litert", "ir"),
         ("openvino", "tflite"),
+        ("c", "tflite"),
+        ("c", "ir"),
     ],
 )
 def test_a_good_file_of_another_format_is_refused(
@@ -238,7 +242,7 @@ def test_a_good_file_of_another_format_is_refused(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino", "c"])
 @pytest.mark.parametrize("name", [b"x", b"y"])
 def test_a_name_that_is_not_text_is_refused(backend: str, name: bytes) -> None:
     data = make_model("affine", "onnx").data
@@ -276,7 +280,8 @@ def test_finding_a_backend_and_asking_what_it_can_do_does_not_import_its_engine(
     code = (
         "import sys; from limen.compute import find_backend; "
         f"find_backend({backend!r}).capabilities(); "
-        "assert not {'onnxruntime', 'ai_edge_litert', 'openvino'} & set(sys.modules)"
+        "assert not {'onnxruntime', 'ai_edge_litert', 'openvino', 'onnx', 'emx_onnx_cgen'}"
+        " & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

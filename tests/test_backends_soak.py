@@ -48,7 +48,13 @@ print(json.dumps(seen))
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc")
 @pytest.mark.parametrize(
     ("backend", "form"),
-    [("onnxruntime", "onnx"), ("litert", "tflite"), ("openvino", "onnx"), ("openvino", "ir")],
+    [
+        ("onnxruntime", "onnx"),
+        ("litert", "tflite"),
+        ("openvino", "onnx"),
+        ("openvino", "ir"),
+        ("c", "onnx"),
+    ],
 )
 def test_a_thousand_loads_leave_no_thread_and_no_memory(backend: str, form: str) -> None:
     arguments = [str(Path(__file__).parent), backend, form, str(LOADS), str(SETTLED)]
@@ -73,7 +79,8 @@ def test_a_model_is_gone_with_its_last_reference() -> None:
         "import numpy as np\n"
         "from limen.compute import find_backend\n"
         "from models import make_model\n"
-        "for name, form in (('onnxruntime', 'onnx'), ('litert', 'tflite'), ('openvino', 'ir')):\n"
+        "for name, form in (('onnxruntime', 'onnx'), ('litert', 'tflite'), ('openvino', 'ir'),\n"
+        "                   ('c', 'onnx')):\n"
         "    model = find_backend(name).load_model(make_model('mlp', form))\n"
         "    model.infer_batch(np.ones((1, 8), np.float32), np.zeros((1, 4), np.float32))\n"
         "    gone = weakref.ref(model)\n"

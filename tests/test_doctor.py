@@ -46,6 +46,7 @@ def test_the_command_prints_a_line_a_finding_or_json(
         ("onnxruntime", "onnxruntime", "onnx"),
         ("litert", "ai_edge_litert.interpreter", "litert"),
         ("openvino", "openvino", "openvino"),
+        ("c", "emx_onnx_cgen", "mcu"),
     ],
 )
 def test_a_missing_extra_is_a_note_with_what_to_install(
@@ -63,6 +64,7 @@ def test_an_engine_that_is_there_shows_its_version() -> None:
         ("onnxruntime", "onnxruntime"),
         ("litert", "ai-edge-litert"),
         ("openvino", "openvino"),
+        ("c", "emx-onnx-cgen"),
     ):
         version = importlib.metadata.version(package)
         assert findings[f"backend {backend}"].startswith(f"{package} {version}")

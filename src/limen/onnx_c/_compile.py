@@ -18,6 +18,7 @@ from limen.types import error_text
 if TYPE_CHECKING:
     import onnx
 
+_MODULES = ("onnx", "onnx.inliner", "emx_onnx_cgen", "emx_onnx_cgen.compiler")
 _INSTALL = "install the extra: pip install 'limen[mcu]'"
 _C_WORDS = frozenset(
     {
@@ -62,8 +63,7 @@ def compile_model(
         raise ConfigurationError(
             f"{name!r} cannot name a C function", remedy="use letters, digits and _"
         )
-    onnx_module, compiler = _import("onnx"), _import("emx_onnx_cgen.compiler")
-    importlib.import_module("onnx.inliner")
+    onnx_module, _, _, compiler = (_import(module) for module in _MODULES)
     prepared = prepare(onnx_module, model, batch, outputs, axes or {})
     text = _compile(compiler, prepared)
     return rewrite(text, name, batch, prepared)
