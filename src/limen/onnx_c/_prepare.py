@@ -82,6 +82,7 @@ def prepare(
     graph.input.extend(inputs)
     for kind, values in (("input", graph.input), ("output", graph.output)):
         for value in values:
+            _require_text(value.name)
             _require_tensor(module, kind, value)
     is_free = _pin(graph, batch, axes)
     _separate_outputs(module, graph, constants)
@@ -181,12 +182,19 @@ def _require_known_operators(graph: onnx.GraphProto) -> None:
         words = [node.name, *node.input, *node.output]
         words += [a.s.decode("utf-8", "replace") for a in node.attribute if a.HasField("s")]
         for word in words:
+            _require_text(word)
             if "*/" in word:
                 raise refused(
                     f"{name_of(node)}: {word!r} would end a comment in C", "name it otherwise"
                 )
         for inner in _branches(node):
             _require_known_operators(inner)
+
+
+def _require_text(word: object) -> None:
+    """Refuse a name whose bytes are no text: the parser hands it over as bytes."""
+    if not isinstance(word, str):
+        raise refused(f"the name {word!r} in it is not UTF-8", "name it otherwise")
 
 
 def name_of(node: onnx.NodeProto) -> str:
