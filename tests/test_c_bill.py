@@ -212,7 +212,13 @@ def test_the_command_line_writes_a_graph_and_prints_its_bill(tmp_path: Path) -> 
     done = command("build", ACTIVITY, "--target", "c", "-o", tmp_path / "c")
     assert done.returncode == 0, done.stderr
     written = {path.name for path in (tmp_path / "c").iterdir()}
-    assert {"activity.h", "activity.c", "classify.c", "classify.h", "limen.h"} <= written
+    assert {
+        "activity.h",
+        "activity.c",
+        "activity_classify_model.c",
+        "activity_classify_model.h",
+        "limen.h",
+    } <= written
     assert {path.suffix for path in (tmp_path / "c").iterdir()} == {".c", ".h"}
     assert "for cortex-m4 they take" in done.stdout
     rows = dict(re.findall(r"^  (\S.*?)  +(\d+) ", done.stdout, re.MULTILINE))

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 from typing import Final
 
 import numpy as np
@@ -25,7 +24,7 @@ from limen.backends._engine import Array, import_engine, not_loadable, one_line
 from limen.backends._ports import EnginePort
 from limen.compute import BackendCapabilities, ComputeBackend, ModelArtifact
 from limen.errors import Code, ConfigurationError, GraphError, InferenceError
-from limen.onnx_c import ModelC, compile_model
+from limen.onnx_c import ModelC, compile_model, with_weights
 from limen.settings import cache_directory
 from limen.toolchain import NativeCache, compiler_version, host_compiler
 from limen.types import DataType, TensorSpec, require_whole
@@ -85,9 +84,10 @@ class CBackend(ComputeBackend):
 
     def load_model(self, artifact: ModelArtifact) -> CModel:
         """Compile a model, or find it compiled; weights may lie beside ``artifact.path``."""
-        onnx, compiler = _import(), _compiler()
+        _import()
+        compiler = _compiler()
         try:
-            data = _with_weights(onnx, artifact)
+            data = with_weights(artifact.data, artifact.path)
             cache = NativeCache(cache_directory() / "models")
             path = cache.obtain(
                 _key(data, compiler), _FILE, lambda where: _build(data, compiler, where)
@@ -196,9 +196,9 @@ def _port(name: str, dtype: str, shape: list[int], is_free: bool) -> EnginePort:
     return EnginePort(name, f"tensor({dtype})", dtype, lead)
 
 
-def _import() -> ModuleType:
+def _import() -> None:
     import_engine("emx_onnx_cgen", "emx-onnx-cgen", "mcu")
-    return import_engine("onnx", "onnx", "mcu")
+    import_engine("onnx", "onnx", "mcu")
 
 
 def _compiler() -> str:
@@ -210,21 +210,6 @@ def _compiler() -> str:
             remedy="apt-get install gcc libc6-dev, or choose the backend onnxruntime",
         )
     return found
-
-
-def _with_weights(onnx: ModuleType, artifact: ModelArtifact) -> bytes:
-    """Return a model that holds its weights itself, whatever lies in files beside it."""
-    if artifact.path is None:
-        return artifact.data
-    try:
-        model = onnx.load_model_from_string(artifact.data)
-        if not any(weight.data_location for weight in model.graph.initializer):
-            return artifact.data
-        onnx.load_external_data_for_model(model, str(artifact.path.resolve().parent))
-        data: bytes = model.SerializeToString(deterministic=True)
-    except Exception as error:  # of the parser, or of what reads the files
-        raise not_loadable(artifact, "the C backend", one_line(error), _FILES) from error
-    return data
 
 
 def _key(data: bytes, compiler: str) -> str:

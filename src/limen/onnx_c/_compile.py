@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from limen.errors import ConfigurationError, MissingExtraError
 from limen.onnx_c._model import ModelC
 from limen.onnx_c._prepare import Prepared, name_of, prepare
-from limen.onnx_c._refusal import OTHER_OPERATORS, refused
+from limen.onnx_c._refusal import COMPLETE_FILE, OTHER_OPERATORS, refused
 from limen.onnx_c._rewrite import INNER, rewrite
 from limen.types import error_text
 
@@ -67,6 +68,42 @@ def compile_model(
     prepared = prepare(onnx_module, model, batch, outputs, axes or {})
     text = _compile(compiler, prepared)
     return rewrite(text, name, batch, prepared)
+
+
+def with_weights(data: bytes, path: Path | None) -> bytes:
+    """Return a model that holds its weights itself, whatever lies in files beside it.
+
+    The backend and the printer of graphs call it ahead of ``compile_model``. A model without such
+    files is returned as it is, and so is one that was read from no file.
+
+    Args:
+        data: The file's content.
+        path: Where it was read; None for bytes given directly.
+
+    Raises:
+        MissingExtraError: The package ``onnx`` is not installed.
+        GraphError: NOT_PORTABLE: it is no ONNX file, or a file beside it cannot be read.
+    """
+    if path is None:
+        return data
+    onnx_module = _import("onnx")
+    try:
+        model = onnx_module.load_model_from_string(data)
+    except Exception as error:  # whatever the parser raises
+        said = error_text(error, named=False)
+        raise refused(f"it is no complete ONNX file: {said}", COMPLETE_FILE) from error
+    if not any(weight.data_location for weight in model.graph.initializer):
+        return data
+    try:
+        onnx_module.load_external_data_for_model(model, str(path.resolve().parent))
+        whole: bytes = model.SerializeToString(deterministic=True)
+    except Exception as error:  # of what reads the files, or of a sum beyond 2 GiB
+        said = error_text(error, named=False)
+        raise refused(
+            f"weights in a file of their own cannot be read: {said}",
+            "put that file beside the model, or save the model with its weights inside",
+        ) from error
+    return whole
 
 
 def _compile(compiler: ModuleType, prepared: Prepared) -> str:

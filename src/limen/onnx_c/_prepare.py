@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from limen.errors import ConfigurationError
-from limen.onnx_c._refusal import refused
+from limen.onnx_c._refusal import COMPLETE_FILE, refused
 from limen.types import DataType, error_text
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _load(module: ModuleType, source: bytes | onnx.ModelProto) -> tuple[onnx.Mod
             module.checker.check_model(module.shape_inference.infer_shapes(model))
     except Exception as error:  # of the parser, of the checker, or of what they call
         said = error_text(error, named=False)
-        raise refused(f"it is no complete ONNX file: {said}", "give a model file") from error
+        raise refused(f"it is no complete ONNX file: {said}", COMPLETE_FILE) from error
     if outside:
         raise refused(
             f"its weights, as {outside[0]!r}, lie in files of their own",

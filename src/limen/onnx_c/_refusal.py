@@ -5,6 +5,7 @@ from __future__ import annotations
 from limen.errors import Code, GraphError
 
 OTHER_OPERATORS = "export the model with other operators, of float, int or bool tensors"
+COMPLETE_FILE = "give a complete ONNX file; models of other formats have no C form"
 
 
 def refused(why: str, remedy: str) -> GraphError:

@@ -126,11 +126,13 @@ def describe(printed: PrintedC, folder: Path, abi: Abi = ARM32) -> PrintedGraph:
     nodes = tuple(node.plan.name for node in graph.nodes)
     symbols = {f"{graph.name}_{name}_": ("node", name) for name in nodes}
     symbols |= {f"{graph.name}_initial_{i}": ("edge", name) for i, name in enumerate(edges)}
+    models = tuple(model for node in graph.nodes for model in _models(node))
+    symbols |= {model.entry: ("model", model.node) for model in models}
     return PrintedGraph(
         name=graph.name,
         folder=folder,
         files=(f"{graph.name}.c",),
-        models=tuple(model for node in graph.nodes for model in _models(node)),
+        models=models,
         include=(),
         sources=tuple(hook for node in graph.nodes for hook in _sources(node)),
         sinks=tuple(hook for node in graph.nodes for hook in _sinks(node)),

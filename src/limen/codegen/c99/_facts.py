@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -231,11 +232,12 @@ def lower(
     Raises:
         GraphError: Something in it has no C form; all that has none is named at once.
     """
+    graph_name = c_name(plan.name) if prefix is None else prefix
     block = AdmissionPolicy.BLOCK
     blocking = {e.producer.node for e in plan.edges if e.policy.admission is block}
     nodes = tuple(
         replace(node, resumes=node.resumes and node.plan.index in blocking)
-        for node in require_portable(plan, clock, form_of)
+        for node in require_portable(plan, clock, partial(form_of, prefix=graph_name))
     )
     ports, out_edges = [], 0
     first = 0
@@ -299,7 +301,7 @@ def lower(
         states |= set(node_c.states)
     return GraphC(
         plan,
-        c_name(plan.name) if prefix is None else prefix,
+        graph_name,
         nodes,
         tuple(edges_c),
         tuple(ports),

@@ -14,7 +14,7 @@ from limen.node import (
     SinkNode,
     SourceNode,
 )
-from limen.onnx_c import ModelC, compile_model
+from limen.onnx_c import ModelC, compile_model, with_weights
 from limen.platform import PlatformClock
 from limen.scheduling import NodePlan
 
@@ -55,16 +55,22 @@ class NodeC:
         return self.form is None and self.model is None
 
 
-def form_of(node: NodePlan, clock: PlatformClock) -> NodeC:
+def form_of(node: NodePlan, clock: PlatformClock, prefix: str) -> NodeC:
     """Return what a node is in C.
+
+    Args:
+        node: The node.
+        clock: Converts durations to its ticks.
+        prefix: What all names of the graph begin with.
 
     Raises:
         LimenError: It has no C form; the remedy says what to do.
     """
-    form, model = _of(node.node, node, clock)
+    entry = f"{prefix}_{node.name}"
+    form, model = _of(node.node, node, clock, f"{entry}_model")
     variant, variant_model = None, None
     if node.variant is not None:
-        variant, variant_model = _of(node.variant, node, clock)
+        variant, variant_model = _of(node.variant, node, clock, f"{entry}_variant_model")
         if variant is None and variant_model is None:
             raise _no_form(node.variant)
     if form is None and model is None and not isinstance(node.node, (SourceNode, SinkNode)):
@@ -87,9 +93,12 @@ def form_of(node: NodePlan, clock: PlatformClock) -> NodeC:
     )
 
 
-def _of(node: Node, plan: NodePlan, clock: PlatformClock) -> tuple[CForm | None, ModelC | None]:
+def _of(
+    node: Node, plan: NodePlan, clock: PlatformClock, entry: str
+) -> tuple[CForm | None, ModelC | None]:
     if isinstance(node, InferenceModel):
-        return None, compile_model(node.artifact.data, plan.name)
+        # A name of its own: a node may be named as its graph is, or as a function of C.
+        return None, compile_model(with_weights(node.artifact.data, node.artifact.path), entry)
     return node.c_form(plan.ports, clock), None
 
 
