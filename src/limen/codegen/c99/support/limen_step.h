@@ -294,6 +294,9 @@ LIMEN_FN limen_progress limen_batch(LIMEN_GRAPH *g, unsigned n, unsigned e) {
     limen_begin_call(g, n, &call);
     if (form == LIMEN_FORM_FULL || form == LIMEN_FORM_VARIANT) {
         call.items = (uint16_t)count;
+        /* For compilers that do not see that there is at least one. */
+        call.ins[0] = NULL;
+        call.outs[0] = NULL;
         limen_window_header(g, e, &call.header);
         if (!limen_infer(g, n, e, form, &call, &instead)) {
             limen_window_header(g, e, &call.header);
