@@ -204,6 +204,36 @@ def test_random_graphs_are_decided_alike_under_edf(seed: int) -> None:
     compared(drawn_from(seed, "edf"), Target.PYTHON)
 
 
+def test_a_gap_is_found_behind_the_step_of_a_program_where_nothing_has_a_schedule() -> None:
+    """The gap of a node that the reference steps ends while a call of the Program's takes time."""
+    assert compared(drawn_from(265), Target.PYTHON)
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+def test_a_gap_is_watched_again_behind_the_message_that_ended_one(size: int) -> None:
+    """A window that takes 10 ms a sample is silent for longer than 25 ms if it is long."""
+    document = {
+        "limen": 1,
+        "nodes": {
+            "source": {"type": "parity_parts:Counting", "script": [{} for _ in range(40)]},
+            "slow": {"type": "limen.nodes:Window", "size": size, "policy": {"sim_cost": "10ms"}},
+            "sink": {"type": "parity_parts:Keeping", "policy": {"liveness": "25ms"}},
+        },
+        "edges": [{"chain": ["source", "slow", "sink"]}],
+    }
+
+    def run(target: Target) -> tuple[Outcome, int]:
+        graph = load_document(document, Path(__file__), allow_import=True).graph
+        return outcome(graph, StoppingClock(LATEST * TICK_NS, RATE_HZ), target, 0)
+
+    wanted, _ = run(Target.REFERENCE)
+    found, turns = run(Target.PYTHON)
+    assert_equal(f"a window of {size}", found, wanted)
+    assert turns
+    if size > 3:
+        assert sum("|liveness|" in line for line in wanted.log) > 3
+
+
 @pytest.mark.slow
 @settings(ONCE, max_examples=3_000)
 @given(seed=A_SEED, stepwise=st.booleans())

@@ -31,8 +31,11 @@ def edges_of(node: NodePlan) -> list[int]:
     return [*edges_into(node), *(e for port in node.outputs for e in port.edges)]
 
 
-def has_timed(plan: Plan) -> bool:
-    return any(node.kind is NodeKind.SOURCE and is_timed(node) for node in plan.nodes)
+def has_instants(plan: Plan) -> bool:
+    """Whether something becomes due by itself, between two steps: a source, or a gap too long."""
+    gaps = any(port.gap_ticks is not None for node in plan.nodes for port in node.inputs)
+    gaps = gaps or any(node.step_gap_ticks is not None for node in plan.nodes)
+    return gaps or any(n.kind is NodeKind.SOURCE and is_timed(n) for n in plan.nodes)
 
 
 def is_timed(node: NodePlan) -> bool:

@@ -208,7 +208,7 @@ class ProgramRuntime(SingleThreadRuntime):
     def _due(self) -> int:
         """Return the first instant that is not the Program's to act on."""
         ended = self._judge.ended
-        due: list[int] = self._liveness.due(ended)
+        due: list[int] = self._liveness.earliest(ended, self._journal.tick)
         for context in self._timed:
             if not ended[context.plan.index] and not context.produced_nothing:
                 tick = context.next_due()

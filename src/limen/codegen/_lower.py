@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from limen.codegen._batches import Batches
-from limen.codegen._cold import cold_nodes, edges_into, edges_of, has_timed, is_timed
+from limen.codegen._cold import cold_nodes, edges_into, edges_of, has_instants, is_timed
 from limen.codegen._expressions import (
     Aged,
     Answer,
@@ -271,7 +271,7 @@ class _Lowering(Batches):
         if not timed:
             limit = If(Binary(Operator.AT_MOST, DUE, NOW), (Exit(Why.DECIDE, -1),))
             look: tuple[Statement, ...] = (Set(SOON, DUE), limit)
-            return Block(-1, _AHEAD, (*(look if has_timed(self.plan) else ()), *choose))
+            return Block(-1, _AHEAD, (*(look if has_instants(self.plan) else ()), *choose))
         first = Var("earliest")
         find: list[Statement] = [Set(first, Const(NEVER))]
         refuse: list[Statement] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from limen.codegen._cold import edges_into, has_timed, is_timed
+from limen.codegen._cold import edges_into, has_instants, is_timed
 from limen.codegen._expressions import (
     Binary,
     Column,
@@ -110,7 +110,7 @@ class Parts:
         There a call and the next use of its instant lie nanoseconds apart, and nothing counts how
         often it is read; any other clock is read as often as the contract says.
         """
-        watched = self.logs or self.plan.switches.histograms or has_timed(self.plan)
+        watched = self.logs or self.plan.switches.histograms or has_instants(self.plan)
         watched = watched or any(edge.default_ns is not None for edge in self.plan.edges)
         watched = watched or any(
             port.batching.delta_ticks is not None
@@ -161,7 +161,7 @@ class Parts:
     def _end(self, node: NodePlan) -> tuple[Statement, ...]:
         """Go on with the next node, unless something asks for the reference."""
         leave = If(ATTENTION, (Exit(Why.DECIDE, node.index),))
-        if not has_timed(self.plan):
+        if not has_instants(self.plan):
             return (leave,)
         come = Binary(Operator.AT_MOST, SOON, NOW)
         return (leave, If(come, (Set(TURN, Const(node.index + 1)), Again())))

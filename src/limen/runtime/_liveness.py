@@ -76,6 +76,17 @@ class LivenessMonitor:
             if (last := watch.last()) != watch.reported
         ]
 
+    def earliest(self, ended: Sequence[bool], now: Ticks) -> list[int]:
+        """Return instants ahead of which no gap can be violated, whatever comes from now on.
+
+        Asked by executors that go on without ``check`` for a while: a gap that has been reported
+        is watched again from the next sign of life on.
+        """
+        return [
+            (now if (last := watch.last()) == watch.reported else last) + watch.gap + 1
+            for watch in self._open(ended)
+        ]
+
     def _open(self, ended: Sequence[bool]) -> Iterator[_Watch]:
         return (w for w in self._watches if not ended[w.node] and not w.ended())
 
